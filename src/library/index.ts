@@ -41,6 +41,13 @@ export type { ToolSnapshot } from '../observe/metrics/tool-snapshots.ts';
 export type { UserLayers } from '../proxy.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
+export { Backpressure, type BackpressureServer, withBackpressure } from './backpressure.ts';
+export type {
+  BackpressureLimits,
+  BackpressureMetrics,
+  BackpressureOptions,
+  Overload,
+} from './backpressure-options.ts';
 export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
 export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
 export {

@@ -36,6 +36,7 @@ const node = (args: readonly string[]): string =>
 it('the library exports exactly these names: a change of the list changes the public API', () => {
   const source = "console.log(JSON.stringify(Object.keys(await import('mcp-sigv4-proxy')).sort()))";
   expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual([
+    'Backpressure',
     'DEFAULT_ENDPOINT',
     'ERROR_CODES',
     'ERROR_SOURCE',
@@ -55,6 +56,7 @@ it('the library exports exactly these names: a change of the list changes the pu
     'signRequest',
     'signingTarget',
     'systemClock',
+    'withBackpressure',
   ]);
 });
 

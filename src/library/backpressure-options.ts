@@ -1,0 +1,79 @@
+import type { Clock } from '../core/time/clock.ts';
+import type { OverloadReason } from '../layers/backpressure.ts';
+import type { OptionProblem } from './options-error.ts';
+
+/** The limits of one queue. */
+export interface BackpressureLimits {
+  /** The maximum number of tool calls that run at once, from 1. */
+  readonly maxConcurrent: number;
+  /** The maximum number of tool calls that queue. Default: 0, which refuses at once. */
+  readonly queueSize?: number | undefined;
+  /** The longest wait in the queue, in seconds. Default: 30. */
+  readonly queueTimeout?: number | undefined;
+}
+
+/** A tool call that was refused. */
+export interface Overload {
+  /** Why it was refused. */
+  readonly reason: OverloadReason;
+  /** The limit that refused it. */
+  readonly scope: 'server' | 'tool' | 'client';
+  /** The tool that was called. */
+  readonly tool: string;
+  /** The client that called it; empty if unknown. */
+  readonly client: string;
+  /** Calls that ran under this limit. */
+  readonly active: number;
+  /** Calls that queued under this limit. */
+  readonly queued: number;
+}
+
+/** The options of `withBackpressure`. */
+export interface BackpressureOptions extends BackpressureLimits {
+  /** The JSON-RPC error code of a refused call. Default: -32001. */
+  readonly overloadErrorCode?: number | undefined;
+  /** Limits of single tools, by name, in addition to the limit of the server. */
+  readonly tools?: Readonly<Record<string, BackpressureLimits>> | undefined;
+  /** The limit of each client, in addition to the limit of the server. */
+  readonly perClient?: BackpressureLimits | undefined;
+  /** Names the client of a call. Default: the client id of its token, else its session id. */
+  readonly clientOf?: ((message: object, extra: object | undefined) => string) | undefined;
+  /** Called once for each refused call. Nothing waits for it, and its errors are ignored. */
+  readonly onOverload?: ((overload: Overload) => unknown) | undefined;
+  /** Default: the system clock. */
+  readonly clock?: Clock | undefined;
+}
+
+/** The counts of a server. Refusals are counted for ever, calls that ended otherwise are not. */
+export interface BackpressureMetrics {
+  /** Calls that run. */
+  readonly active: number;
+  /** Calls that queue. */
+  readonly queued: number;
+  /** All refused calls. */
+  readonly totalRejected: number;
+  /** Calls that found no place, and no queue. */
+  readonly rejectedConcurrencyLimit: number;
+  /** Calls that found the queue full. */
+  readonly rejectedQueueFull: number;
+  /** Calls that waited too long. */
+  readonly rejectedQueueTimeout: number;
+}
+
+/** The problems of limits, each by its name. */
+export function limitProblems(limits: BackpressureLimits, prefix: string): OptionProblem[] {
+  const { maxConcurrent, queueSize, queueTimeout } = limits;
+  const problem = (name: string, allowed: string): OptionProblem => ({
+    field: `${prefix}${name}`,
+    message: `${prefix}${name} must be ${allowed}`,
+  });
+  const isCount = (value: unknown, min: number): boolean =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= min;
+  return [
+    ...(isCount(maxConcurrent, 1) ? [] : [problem('maxConcurrent', 'an integer >= 1')]),
+    ...(queueSize === undefined || isCount(queueSize, 0) ? [] : [problem('queueSize', 'an integer >= 0')]),
+    ...(queueTimeout === undefined || (Number.isFinite(queueTimeout) && queueTimeout > 0)
+      ? []
+      : [problem('queueTimeout', 'a number of seconds > 0')]),
+  ];
+}

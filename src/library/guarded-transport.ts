@@ -1,0 +1,121 @@
+import { idKey, isId, isObject, type JsonObject } from '../core/jsonrpc/message.ts';
+import { CallController } from '../core/time/call-signal.ts';
+import { OverloadedError, type Slot } from '../layers/backpressure.ts';
+
+type MessageHandler = (message: object, extra?: object) => void;
+
+/** The parts of a server transport of either generation of the SDK. */
+export interface ServerTransport {
+  onmessage?: MessageHandler | undefined;
+  onclose?: (() => void) | undefined;
+  sessionId?: string | undefined;
+  send(message: object, options?: object): Promise<void>;
+}
+
+/** The limits that a guarded transport asks for places. */
+export interface Admission {
+  /** Runs `run` at once, or when the call has its places. @throws OverloadedError. */
+  admit(
+    call: { readonly tool: string; readonly client: string },
+    signal: AbortSignal,
+    run: (slots: readonly Slot[]) => void,
+  ): Promise<void> | undefined;
+  release(client: string, slots: readonly Slot[]): void;
+  clientOf(message: object, extra: object | undefined, sessionId: string | undefined): string;
+}
+
+/** A tool call that queues or runs. */
+interface GuardedCall {
+  readonly client: string;
+  readonly controller: CallController;
+  /** Undefined while it queues. */
+  slots: readonly Slot[] | undefined;
+}
+
+/** The transport, whose tool calls reach the server when they have a place. */
+export function guarded<T extends ServerTransport>(backpressure: Admission, transport: T): T {
+  const calls = new Map<string, GuardedCall>();
+  const end = (key: string): void => {
+    const call = calls.get(key);
+    calls.delete(key);
+    if (call?.slots) backpressure.release(call.client, call.slots);
+  };
+  const closeAll = (): void => {
+    for (const [key, { controller }] of [...calls]) {
+      controller.abort(new Error('the connection was closed'));
+      end(key);
+    }
+  };
+  const refuse = (id: string | number, error: unknown): void => {
+    if (!(error instanceof OverloadedError)) return;
+    const answer = { jsonrpc: '2.0', id, error: error.toJsonRpc() };
+    transport.send(answer, { relatedRequestId: id }).catch(() => undefined);
+  };
+  const receive = (handler: MessageHandler, message: object, extra?: object): void => {
+    const { id, method, params } = message as JsonObject;
+    const { name, requestId } = isObject(params) ? params : ({} as JsonObject);
+    if (method === 'notifications/cancelled' && isId(requestId)) {
+      const key = idKey(requestId);
+      const call = calls.get(key);
+      call?.controller.abort(new Error('cancelled'));
+      end(key);
+      // The server has not seen a call that still queued.
+      if (!call || call.slots) handler(message, extra);
+      return;
+    }
+    if (method !== 'tools/call' || !isId(id) || calls.has(idKey(id))) {
+      handler(message, extra);
+      return;
+    }
+    const key = idKey(id);
+    const client = backpressure.clientOf(message, extra, transport.sessionId);
+    const call: GuardedCall = { client, controller: new CallController(), slots: undefined };
+    calls.set(key, call);
+    const failed = (error: unknown): void => {
+      if (calls.get(key) === call) calls.delete(key);
+      refuse(id, error);
+    };
+    const run = (slots: readonly Slot[]): void => {
+      // Cancelled between the grant and this turn: its places are free, and it must not run.
+      if (call.controller.signal.aborted) {
+        backpressure.release(client, slots);
+        return;
+      }
+      call.slots = slots;
+      handler(message, extra);
+    };
+    try {
+      const tool = typeof name === 'string' ? name : '';
+      backpressure.admit({ tool, client }, call.controller.signal, run)?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const send = async (message: object, options?: object): Promise<void> => {
+    const { id, method } = message as JsonObject;
+    try {
+      await transport.send(message, options);
+    } finally {
+      if (method === undefined && isId(id)) end(idKey(id));
+    }
+  };
+  return new Proxy(transport, {
+    get(target, name) {
+      if (name === 'send') return send;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' && !String(name).startsWith('on') ? value.bind(target) : value;
+    },
+    set(target, name, value: unknown) {
+      let given = value;
+      if (name === 'onmessage' && typeof value === 'function')
+        given = (message: object, extra?: object) => receive(value as MessageHandler, message, extra);
+      if (name === 'onclose' && typeof value === 'function') {
+        given = () => {
+          closeAll();
+          (value as () => void)();
+        };
+      }
+      return Reflect.set(target, name, given, target);
+    },
+  });
+}
