@@ -34,8 +34,11 @@ export class SigV4Authorizer implements Authorizer<Credentials> {
     return this.credentials.principal;
   }
 
-  current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials | undefined> {
-    return this.credentials.current(signal, onResolve);
+  current(
+    signal: AbortSignal,
+    onResolve?: () => void,
+  ): Promise<Credentials | undefined> | Credentials | undefined {
+    return this.credentials.usable() ?? this.credentials.current(signal, onResolve);
   }
 
   authorize(
@@ -77,7 +80,14 @@ export class OptionalSigV4Authorizer extends SigV4Authorizer {
     this.#onMissing = onMissing;
   }
 
-  override async current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials | undefined> {
+  override current(
+    signal: AbortSignal,
+    onResolve?: () => void,
+  ): Promise<Credentials | undefined> | Credentials | undefined {
+    return this.credentials.usable() ?? this.#resolved(signal, onResolve);
+  }
+
+  async #resolved(signal: AbortSignal, onResolve?: () => void): Promise<Credentials | undefined> {
     try {
       return await this.credentials.current(signal, onResolve);
     } catch (error) {

@@ -19,6 +19,8 @@ import { type CredentialSource, resolveSource } from './source.ts';
 
 /** Returns the credentials of one profile, and refreshes them. */
 export interface CredentialProvider {
+  /** The current credentials where no wait is needed; undefined where `current` resolves them. */
+  usable(): Credentials | undefined;
   /**
    * The current credentials. The first call resolves them, once for all callers; `signal` ends only
    * the wait of this caller. `onResolve` is called, before `current` returns, where the caller
@@ -117,16 +119,27 @@ class CachingProvider implements CredentialProvider {
   async current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials> {
     signal.throwIfAborted();
     this.#closing.signal.throwIfAborted();
-    const cached = this.#cached;
-    const now = this.#options.clock.now();
-    const isUsable =
-      cached && !cached.rejected && (cached.arrivedExpired || !hasExpired(cached.credentials, now));
-    if (isUsable && !this.#isEdited(cached)) {
-      this.#refreshIfDue(cached);
-      return cached.credentials;
-    }
+    const usable = this.usable();
+    if (usable) return usable;
     onResolve?.();
-    return isUsable ? this.#afterEdit(cached, signal) : this.#resolved(signal);
+    const cached = this.#unexpired;
+    return cached ? this.#afterEdit(cached, signal) : this.#resolved(signal);
+  }
+
+  usable(): Credentials | undefined {
+    const cached = this.#unexpired;
+    if (!cached || this.#isEdited(cached)) return undefined;
+    this.#refreshIfDue(cached);
+    return cached.credentials;
+  }
+
+  get #unexpired(): CacheEntry | undefined {
+    const cached = this.#cached;
+    if (!cached || cached.rejected) return undefined;
+    const { arrivedExpired, credentials } = cached;
+    // Most credentials of a file never expire, and need no look at the clock.
+    if (arrivedExpired || credentials.expiration === undefined) return cached;
+    return hasExpired(credentials, this.#options.clock.now()) ? undefined : cached;
   }
 
   #refreshIfDue({ refreshAt }: CacheEntry): void {

@@ -84,7 +84,8 @@ export class IdleConnections {
 
   /** True where the connection is older than its lifetime. */
   isExpired({ open, openedAt }: Connection): boolean {
-    return open && isExpired(openedAt, this.#options.clock.monotonic(), this.#options);
+    const { clock, lifetimeMs } = this.#options;
+    return lifetimeMs > 0 && open && isExpired(openedAt, clock.monotonic(), this.#options);
   }
 
   /** Closes connections that have been idle since then (monotonic). */

@@ -167,7 +167,8 @@ export class SessionPool {
     const { clock, events, limits } = this.#deps;
     const { message } = call;
     const isSpread = Number.isFinite(limits.callsPerItem) && isSpreadCall(call);
-    let since = clock.monotonic();
+    // Only a spread call compares it.
+    let since = isSpread ? clock.monotonic() : 0;
     let loss: unknown;
     for (let resends: Resends | undefined; ; ) {
       const isReported = isSpread && events.observesCalls;

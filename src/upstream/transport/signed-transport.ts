@@ -260,14 +260,9 @@ export class SignedTransport {
     let lease = this.#tryLease(request, wanted) ?? (await this.#waitForConnection(request, wanted));
     try {
       const resolving = refreshed ?? this.#credentials(request);
-      if (resolving instanceof Promise) {
-        request.onWait?.(this.#awaitingCredentials);
-        if (!lease.open) dialDuring(resolving, lease);
-      }
-      const context = this.#contextFor(
-        request,
-        await (request.record ? this.#awaitCredentials(request.record, resolving) : resolving),
-      );
+      const credentials =
+        resolving instanceof Promise ? await this.#awaitCredentials(request, lease, resolving) : resolving;
+      const context = this.#contextFor(request, credentials);
       let response: Incoming;
       if (isHedged(request, lease)) {
         const won = await this.#hedged(request, lease, context, attempt);
@@ -391,10 +386,14 @@ export class SignedTransport {
     }
   }
 
-  #awaitCredentials<T>(record: CallRecord, resolving: Promise<T> | T): Promise<T> | T {
-    return resolving instanceof Promise
-      ? addWait(record, 'credentialsMs', this.#options.clock, resolving)
-      : resolving;
+  #awaitCredentials<T>(
+    { record, onWait }: TransportRequest,
+    lease: Lease,
+    resolving: Promise<T>,
+  ): Promise<T> {
+    onWait?.(this.#awaitingCredentials);
+    if (!lease.open) dialDuring(resolving, lease);
+    return record ? addWait(record, 'credentialsMs', this.#options.clock, resolving) : resolving;
   }
 
   /**

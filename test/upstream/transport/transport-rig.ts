@@ -32,6 +32,10 @@ export class ScriptedKeys implements CredentialProvider {
   /** Thrown by `current`. */
   failure: Error | undefined;
 
+  usable(): undefined {
+    return undefined;
+  }
+
   async current(): Promise<Credentials> {
     if (this.failure) throw this.failure;
     return this.keys;
