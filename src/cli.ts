@@ -175,10 +175,19 @@ async function loadObservers(settings: Settings): Promise<Observers> {
   return asked ? { startTelemetry, ...others } : others;
 }
 
+async function loadLimits({ limits }: Settings): Promise<Pick<Observers, 'SharedLimits'>> {
+  if (limits === undefined) return {};
+  const { SharedLimits } = await import('./limits/shared-limits.ts');
+  return { SharedLimits };
+}
+
 async function serveUntilLeft(args: Arguments): Promise<number> {
   const outcome = await readSettings(args, process.env);
   if ('problems' in outcome) return usage(outcome.problems);
-  const serving = serve(outcome.settings, await loadObservers(outcome.settings));
+  const serving = serve(outcome.settings, {
+    ...(await loadObservers(outcome.settings)),
+    ...(await loadLimits(outcome.settings)),
+  });
   let signals = 0;
   // SIGHUP renews sessions and connections. On Windows it means that the console closes.
   const hangsUp = process.platform === 'win32';

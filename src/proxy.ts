@@ -39,6 +39,7 @@ import { isUnfiltered, visibleTools } from './layers/tool-filter/rules.ts';
 import { toolFilter } from './layers/tool-filter/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { whoami } from './layers/whoami.ts';
+import type { SharedLimits } from './limits/shared-limits.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
@@ -59,6 +60,8 @@ export interface ProxyDeps {
   readonly layers?: UserLayers | undefined;
   /** Signs in place of profile and environment. */
   readonly credentials?: CredentialSource | undefined;
+  /** Required where the settings have `limits`; closed with the proxy. */
+  readonly sharedLimits?: SharedLimits | undefined;
 }
 
 /** Layers of a program that embeds the proxy. */
@@ -81,6 +84,7 @@ const isInitialize = ({ message }: Call): boolean =>
 export class McpProxy {
   readonly #settings: Settings;
   readonly #wiring: Wiring;
+  readonly #sharedLimits: SharedLimits | undefined;
   readonly #withMetadata: Layer;
   readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
@@ -98,10 +102,14 @@ export class McpProxy {
    * @param settings - from `readSettings`.
    */
   constructor(settings: Settings, deps: ProxyDeps = {}) {
-    const { clock = systemClock, events = new Events(), layers = {}, credentials } = deps;
+    const { clock = systemClock, events = new Events(), layers = {}, credentials, sharedLimits } = deps;
+    if (settings.limits !== undefined && !sharedLimits) {
+      throw new TypeError('the settings have limits: pass sharedLimits, a SharedLimits of these settings');
+    }
     this.#settings = settings;
+    this.#sharedLimits = sharedLimits;
     const { before = [], after = [] } = layers;
-    const wiring = new Wiring(settings, { clock, events, credentials });
+    const wiring = new Wiring(settings, { clock, events, credentials, sharedLimits });
     this.#wiring = wiring;
     this.#withMetadata = wiring.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
@@ -120,8 +128,11 @@ export class McpProxy {
       openLimit: openLimitOf(settings),
       quota: new SessionQuota(settings.maxTotalSessions),
       // The first attempt was counted by the rate limit layer.
-      beforeResend: async ({ profile, signal, deadline: { remainingMs: leftMs } }) =>
-        wiring.buckets?.of(profile).take(signal, { ahead: true, remainingMs: leftMs }),
+      beforeResend: async (call) => {
+        const { profile, signal, deadline } = call;
+        const bucket = await wiring.buckets?.of(profile, call);
+        await bucket?.take(signal, { ahead: true, remainingMs: deadline.remainingMs });
+      },
       // Tools belong to the session's server, and the client does not know of the change.
       onReplaced: (profile) => wiring.tools.of(profile).invalidate(),
       onToolStream: (client, profile) => wiring.changeStreams.add({ client, profile, stateless: false }),
@@ -379,6 +390,7 @@ export class McpProxy {
   async close(beforeStop?: () => Promise<void> | undefined): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#wiring.snapshots?.written()]);
     await beforeStop?.();
+    await this.#sharedLimits?.close();
     this.stop();
   }
 

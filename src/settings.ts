@@ -39,6 +39,7 @@ import { retryOptions, retryProblems } from './layers/retry/retry.ts';
 import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter/rules.ts';
 import { whoamiOptions } from './layers/whoami.ts';
+import { limitsOptions, limitsProblems } from './limits/options.ts';
 import { cloudWatchOptions, cloudWatchProblems } from './observe/cloudwatch/options.ts';
 import { accessLogProblems, observeOptions } from './observe/options.ts';
 import { statusOptions, statusProblems } from './observe/status/options.ts';
@@ -90,6 +91,7 @@ export const OPTIONS = {
   overloadErrorCode: backpressureOptions.overloadErrorCode,
   rateLimit: rateLimitOptions.rateLimit,
   rateBurst: rateLimitOptions.rateBurst,
+  ...limitsOptions,
   retries: retryOptions.retries,
   retryMode: retryOptions.retryMode,
   retryBaseDelay: retryOptions.retryBaseDelay,
@@ -233,6 +235,7 @@ export async function readSettings(
   }
 
   problems.push(...statusProblems(values, from));
+  problems.push(...limitsProblems(values, from));
   problems.push(...retryProblems(values, from));
   problems.push(...accessLogProblems(values, from));
   problems.push(...cloudWatchProblems(values, from, values.auth !== 'none'));

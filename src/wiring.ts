@@ -1,7 +1,7 @@
 import type { Authorizer } from './auth/authorizer.ts';
 import { type CredentialProvider, createCredentialProvider } from './auth/credentials/caching-provider.ts';
 import type { RoleOptions } from './auth/credentials/credentials.ts';
-import { staticPrincipal } from './auth/credentials/principal.ts';
+import { identityIn, staticPrincipal } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
@@ -13,6 +13,7 @@ import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
 import type { Layer, RequestHeaders } from './core/pipeline/call.ts';
 import type { Events } from './core/pipeline/events.ts';
+import type { ConcurrencyLimiter, RateLimiter } from './core/pipeline/limits.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import type { ProfileState } from './core/pipeline/proxy-state.ts';
 import type { Clock } from './core/time/clock.ts';
@@ -25,6 +26,9 @@ import { burstOf, TokenBucket } from './layers/rate-limit.ts';
 import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
 import type { RetryDeps } from './layers/retry/retry.ts';
 import type { ToolCacheDeps } from './layers/tool-cache/tool-cache.ts';
+import { KeyedLimiters, type LimitKeyDeps } from './limits/keyed-limiters.ts';
+import type { LimitKey } from './limits/options.ts';
+import type { SharedLimits } from './limits/shared-limits.ts';
 import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
@@ -36,6 +40,8 @@ import { VERSION } from './version.ts';
 export const SECOND_MS = 1_000;
 
 export interface WiringDeps {
+  /** Loaded where --limits is set. */
+  readonly sharedLimits?: SharedLimits | undefined;
   readonly clock: Clock;
   readonly events: Events;
   /** Signs in place of profile and environment. */
@@ -53,20 +59,22 @@ export class Wiring {
   /** Knows all secrets of the settings and credentials. */
   readonly redactor = new Redactor();
   /** Undefined without --max-concurrent. */
-  readonly limiters: PerProfile<Limiter> | undefined;
+  readonly limiters: KeyedLimiters<ConcurrencyLimiter> | undefined;
   /** Undefined without --rate-limit. */
-  readonly buckets: PerProfile<TokenBucket> | undefined;
+  readonly buckets: KeyedLimiters<RateLimiter> | undefined;
   /** Undefined: --retry-mode standard, or no repeats. */
   readonly rates: PerProfile<AdaptiveRate> | undefined;
   /** Undefined without --lazy. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
   readonly #credentials: CredentialSource | undefined;
+  readonly #sharedLimits: SharedLimits | undefined;
   #headers: RequestHeaders;
 
-  constructor(settings: Settings, { clock, events, credentials }: WiringDeps) {
+  constructor(settings: Settings, { clock, events, credentials, sharedLimits }: WiringDeps) {
     this.#settings = settings;
     this.#credentials = credentials;
+    this.#sharedLimits = sharedLimits;
     this.clock = clock;
     this.events = events;
     events.subscribe(
@@ -183,13 +191,19 @@ export class Wiring {
   describe(
     profile: string,
   ): Pick<ProfileState, 'connections' | 'backpressure' | 'rateWaiting' | 'learnedRate'> {
-    const limiter = this.limiters?.peek(profile);
     const rate = this.rates?.peek(profile);
-    const { active = 0, queued = 0, totalRejected = 0 } = limiter?.counts ?? {};
+    const counts = (this.limiters?.usedBy(profile) ?? []).map((limiter) => limiter.counts);
+    const sumOf = (key: 'active' | 'queued' | 'totalRejected'): number =>
+      counts.reduce((sum, each) => sum + each[key], 0);
+    const waiting = (this.buckets?.usedBy(profile) ?? []).reduce((sum, each) => sum + each.waiting, 0);
     return {
       connections: this.transports.peek(profile)?.connections ?? [],
-      backpressure: this.limiters && { active, queued, totalRejected },
-      rateWaiting: (this.buckets?.peek(profile)?.waiting ?? 0) + (rate?.waiting ?? 0),
+      backpressure: this.limiters && {
+        active: sumOf('active'),
+        queued: sumOf('queued'),
+        totalRejected: sumOf('totalRejected'),
+      },
+      rateWaiting: waiting + (rate?.waiting ?? 0),
       learnedRate: rate?.ratePerSecond,
     };
   }
@@ -219,19 +233,40 @@ export class Wiring {
     });
   }
 
-  #createLimiters(): PerProfile<Limiter> | undefined {
+  #createLimiters(): KeyedLimiters<ConcurrencyLimiter> | undefined {
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = this.#settings;
     if (maxConcurrent === undefined) return undefined;
     const queueTimeoutMs = queueTimeout * SECOND_MS;
     const limits = { maxConcurrent, queueSize, queueTimeoutMs, errorCode, clock: this.clock };
-    return new PerProfile(() => new Limiter(limits));
+    const shared = this.#sharedLimits;
+    return new KeyedLimiters(
+      this.#limitKey(),
+      (key) => shared?.concurrency(key, limits) ?? new Limiter(limits),
+    );
   }
 
-  #createBuckets(): PerProfile<TokenBucket> | undefined {
+  #createBuckets(): KeyedLimiters<RateLimiter> | undefined {
     const { rateLimit: ratePerSecond, rateBurst } = this.#settings;
     if (ratePerSecond === undefined) return undefined;
-    const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock: this.clock };
-    return new PerProfile(() => new TokenBucket(rate));
+    const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst) };
+    const { clock } = this;
+    const shared = this.#sharedLimits;
+    return new KeyedLimiters(
+      this.#limitKey(),
+      (key) => shared?.rate(key, rate) ?? new TokenBucket({ ...rate, clock }),
+    );
+  }
+
+  #limitKey(): LimitKeyDeps {
+    return {
+      limitKey: this.#settings.limitKey as LimitKey,
+      isTool: (name, profile) => this.toolsKnownTo(profile).definitionOf(name) !== undefined,
+      knownAccount: (profile) => {
+        const { principal } = this.transports.profileTransport(profile).credentials ?? {};
+        return principal === undefined ? undefined : identityIn(principal).account;
+      },
+      accountOf: async (profile, signal) => (await this.identities.of(profile, signal)).account ?? undefined,
+    };
   }
 
   #createAuthorizer(profile: string, requestHandler: unknown): Authorizer {

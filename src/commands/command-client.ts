@@ -69,7 +69,7 @@ export class CommandClient {
     const { logLevel, logFile: file, logFormat: format } = settings;
     const log = logEvents(events, { level: logLevel as LogLevel, file, format });
     this.#flushLog = () => log.flush();
-    this.proxy = new McpProxy({ ...this.#settings, pages: 'pass' }, { clock, events });
+    this.proxy = new McpProxy({ ...this.#settings, pages: 'pass', limits: undefined }, { clock, events });
     signal.addEventListener('abort', () => this.#interrupted.abort('interrupted'), { once: true });
   }
 

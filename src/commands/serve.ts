@@ -6,6 +6,7 @@ import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
+import type { SharedLimits } from '../limits/shared-limits.ts';
 import type { AccessLog, AccessLogOptions } from '../observe/access-log.ts';
 import type { CloudWatchPublisher } from '../observe/cloudwatch/publisher.ts';
 import { logEvents } from '../observe/log.ts';
@@ -57,6 +58,8 @@ export interface Observers {
   readonly measure?: (deps: MeasureDeps) => ProxyMetrics;
   readonly publish?: (deps: PublishDeps) => CloudWatchPublisher | undefined;
   readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
+  /** The class behind --limits. */
+  readonly SharedLimits?: typeof SharedLimits;
 }
 
 /** True where an option needs metrics. */
@@ -77,7 +80,7 @@ interface Served {
  */
 export function serve(
   settings: Settings,
-  { startTelemetry, writeAccessLog, measure, publish, serveStatus }: Observers = {},
+  { startTelemetry, writeAccessLog, measure, publish, serveStatus, SharedLimits: Shared }: Observers = {},
 ): Serving {
   const events = new Events();
   const log = logEvents(events, {
@@ -96,7 +99,12 @@ export function serve(
   // Before the proxy, which reports the secrets of the settings.
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
   const attach = isMeasured ? bufferEvents(events) : undefined;
-  const proxy = new McpProxy(settings, { clock: systemClock, events });
+  const { limits: url, limitReplicas: minReplicas } = settings;
+  const sharedLimits =
+    url === undefined || !Shared
+      ? undefined
+      : new Shared({ url, endpoint, minReplicas, clock: systemClock, events });
+  const proxy = new McpProxy(settings, { clock: systemClock, events, sharedLimits });
   let state: () => ListenerState | undefined = () => undefined;
   const metrics = attach && measure?.({ settings, proxy, events, attach, listener: () => state() });
   if (metrics) telemetry?.measure(() => metrics.read());

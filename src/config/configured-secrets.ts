@@ -5,6 +5,7 @@ export interface SecretSettings {
   readonly headers: Readonly<Record<string, string>>;
   readonly endpoint: URL;
   readonly proxy: string | undefined;
+  readonly limits?: string | undefined;
   readonly listenToken: readonly string[];
   readonly statusToken?: string | undefined;
   readonly env: NodeJS.ProcessEnv;
@@ -18,17 +19,20 @@ const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
 
 /**
  * The secrets in the settings: header values, query secrets of the endpoint, passwords of HTTP
- * proxies, tokens of the listener, the status page and the collector. Pure.
+ * proxies and of Redis, tokens of the listener, the status page and the collector. Pure.
  */
 export function configuredSecrets(settings: SecretSettings): string[] {
-  const { headers, endpoint, proxy, listenToken, statusToken, env } = settings;
+  const { headers, endpoint, proxy, limits, listenToken, statusToken, env } = settings;
   const ofHeaders = Object.entries(headers).flatMap(([name, value]) => {
     if (WORD.test(value) && !isSecretName(name)) return [];
     return [value, SCHEME.exec(value)?.[1] ?? ''];
   });
-  const ofUrls = [endpoint.href, proxy ?? '', ...PROXY_VARIABLES.map((name) => env[name] ?? '')].flatMap(
-    partsOf,
-  );
+  const ofUrls = [
+    endpoint.href,
+    proxy ?? '',
+    limits ?? '',
+    ...PROXY_VARIABLES.map((name) => env[name] ?? ''),
+  ].flatMap(partsOf);
   const ofTelemetry = TELEMETRY_HEADERS.flatMap((name) => valuesOf(env[name] ?? ''));
   return [...new Set([...ofHeaders, ...ofUrls, ...ofTelemetry, ...listenToken, statusToken ?? ''])].filter(
     (secret) => secret !== '',

@@ -4,7 +4,7 @@ import type { Call, Layer } from '../core/pipeline/call.ts';
 import { addWait, targetOf } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { FairQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
-import type { PerProfile } from '../core/pipeline/per-profile.ts';
+import type { ConcurrencyLimiter, LimiterCounts, LimiterSet, Slot } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
 
@@ -103,28 +103,13 @@ export interface LimiterOptions {
   readonly clock: Clock;
 }
 
-export interface LimiterCounts {
-  readonly active: number;
-  readonly queued: number;
-  readonly totalRejected: number;
-  readonly rejectedConcurrencyLimit: number;
-  readonly rejectedQueueFull: number;
-  readonly rejectedQueueTimeout: number;
-}
-
-/** A slot among the running calls. Released automatically when its call is cancelled. */
-export interface Slot {
-  /** Harmless when already released. */
-  release(): void;
-}
-
 interface QueuedCall {
   readonly signal: AbortSignal;
   readonly share: Share | undefined;
 }
 
 /** Limits running and queued calls. Decisions are synchronous, so that no slot is lost. */
-export class Limiter {
+export class Limiter implements ConcurrencyLimiter {
   readonly #options: LimiterOptions;
   #active = 0;
   readonly #order = new FairQueue<Waiter<Slot, QueuedCall>, QueuedCall>(({ share }) => share);
@@ -230,15 +215,16 @@ export class Limiter {
 /**
  * Limits tools/call only. Other messages are cheap, or calls in flight depend on them: a response
  * behind a full queue would be a deadlock.
- * @param limiters - one per profile: calls that hang with one must never stand in the way of
- * another, whose server may be well.
+ * @param limiters - by default one per profile: calls that hang with one must never stand in the
+ * way of another, whose server may be well.
  */
-export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>, events: Events): Layer {
+export function backpressure(limiters: LimiterSet<ConcurrencyLimiter>, events: Events): Layer {
   return (next) =>
     async function backpressure(call) {
       const { message, signal, record } = call;
       if (message.kind !== 'request' || message.method !== 'tools/call') return next(call);
-      const limiter = limiters.of(call.profile);
+      const found = limiters.of(call.profile, call);
+      const limiter = found instanceof Promise ? await found : found;
       let slot: Slot;
       try {
         const entered = limiter.enter(signal, shareOf(call.client));

@@ -5,7 +5,7 @@ import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { AheadQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
-import type { PerProfile } from '../core/pipeline/per-profile.ts';
+import type { LimiterSet, RateLimiter, RateTurn } from '../core/pipeline/limits.ts';
 import { awaitTurn } from '../core/pipeline/rate-turn.ts';
 import { retryAfterOf } from '../core/pipeline/retry-after.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
@@ -51,15 +51,6 @@ export interface TokenBucketOptions {
   readonly clock: Clock;
 }
 
-export interface RateTurn {
-  /** Served before other callers, because they may depend on it. */
-  readonly ahead?: boolean;
-  /** The caller's remaining time; a longer wait is refused at once. */
-  readonly remainingMs?: number;
-  /** The share in the queue; absent for the one client on stdio. */
-  readonly share?: Share | undefined;
-}
-
 interface RatePlace {
   readonly ahead: boolean;
   readonly share: Share | undefined;
@@ -71,7 +62,7 @@ interface RatePlace {
  * A token bucket: starts full, refills at a steady rate, serves in order, and pauses on request of
  * the server.
  */
-export class TokenBucket {
+export class TokenBucket implements RateLimiter {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
   readonly #order = new AheadQueue<Waiter<void, RatePlace>, RatePlace>(
@@ -102,12 +93,6 @@ export class TokenBucket {
     return this.#queue.size;
   }
 
-  /**
-   * Takes a token (undefined), or returns a promise of one, which rejects with the signal's reason
-   * as soon as it aborts.
-   * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was
-   * given.
-   */
   take(
     signal: AbortSignal,
     { ahead = false, remainingMs = Number.POSITIVE_INFINITY, share }: RateTurn = {},
@@ -134,7 +119,7 @@ export class TokenBucket {
     return { clock: this.clock, ms, refusal: () => this.#tooLong(ms, longestMs) };
   }
 
-  /** Pauses on request of the server; the queue then moves at the steady rate. */
+  /** The queue moves at the steady rate after the pause. */
   pause(ms: number): void {
     const now = this.#refill();
     const until = now + Math.min(ms, MAX_PAUSE_MS);
@@ -150,7 +135,6 @@ export class TokenBucket {
     this.#schedule(now);
   }
 
-  /** Refuses all waiting callers, now and later, at shutdown. */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     this.#queue.refuse(() => error);
@@ -216,12 +200,12 @@ export class TokenBucket {
 
 /**
  * Takes a token for every attempt of a request. Notifications, responses and pings never wait.
- * @param buckets - one per profile: the server limits each account separately, and a pause that it
- * requests of one profile does not delay the others.
+ * @param buckets - by default one per profile: the server limits each account separately, and a
+ * pause that it requests of one profile does not delay the others.
  * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
  */
 export function rateLimit(
-  buckets: Pick<PerProfile<TokenBucket>, 'of'>,
+  buckets: LimiterSet<RateLimiter>,
   events: Events,
   isAwaited: (call: Call) => boolean = () => false,
 ): Layer {
@@ -229,7 +213,8 @@ export function rateLimit(
     async function rateLimit(call) {
       const { message, signal, profile } = call;
       if (message.kind !== 'request' || message.method === 'ping') return next(call);
-      const bucket = buckets.of(profile);
+      const found = buckets.of(profile, call);
+      const bucket = found instanceof Promise ? await found : found;
       const { clock } = bucket;
       const waiting = (): number => bucket.waiting;
       let turn: Promise<void> | undefined;
@@ -261,7 +246,7 @@ export function rateLimit(
     };
 }
 
-function applyPause(bucket: TokenBucket, ms: number | undefined): void {
+function applyPause(bucket: RateLimiter, ms: number | undefined): void {
   if (ms !== undefined && ms > 0) bucket.pause(ms);
 }
 

@@ -1,6 +1,7 @@
 import { idKey, isId, isObject, type JsonObject } from '../core/jsonrpc/message.ts';
+import type { Slot } from '../core/pipeline/limits.ts';
 import { CallController } from '../core/time/call-signal.ts';
-import { OverloadedError, type Slot } from '../layers/backpressure.ts';
+import { OverloadedError } from '../layers/backpressure.ts';
 
 type MessageHandler = (message: object, extra?: object) => void;
 

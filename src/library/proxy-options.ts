@@ -175,6 +175,25 @@ export interface ProxyOptions {
    */
   readonly rateBurst?: number | undefined;
   /**
+   * URL of a Redis or Valkey server through which all processes with this URL share rateLimit
+   * and maxConcurrent: redis:// or rediss:// (TLS), redis+cluster:// or redis+sentinel://. The
+   * variable keeps a password out of process lists, the flag does not (default: each process has
+   * limits of its own)
+   */
+  readonly limits?: string | undefined;
+  /**
+   * what each have a rateLimit and maxConcurrent of their own. account: the AWS account,
+   * whichever profiles sign for it; profile: the AWS profile; identity: the client of listen, by
+   * the name of its token; tool: the tool, per profile (one of account, profile, identity, tool;
+   * default: profile)
+   */
+  readonly limitKey?: 'account' | 'profile' | 'identity' | 'tool' | undefined;
+  /**
+   * number of processes that share limits at least; each takes that fraction of a limit while
+   * Redis cannot be used. More are counted while it can (an integer from 1 to 10000; default: 1)
+   */
+  readonly limitReplicas?: number | undefined;
+  /**
    * maximum number of retries of a request that did not run or is safe to repeat; 0 = none (an
    * integer from 0 to 10; default: 2)
    */
@@ -372,6 +391,9 @@ export const PROXY_OPTION_KEYS = [
   'overloadErrorCode',
   'rateLimit',
   'rateBurst',
+  'limits',
+  'limitKey',
+  'limitReplicas',
   'retries',
   'retryMode',
   'retryBaseDelay',

@@ -93,6 +93,10 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',
   'tool.keeps-argument': 'warn',
+  // No answer shows them: calls go on with other limits than the operator has set.
+  'limits.local': 'error',
+  'limits.differ': 'error',
+  'limits.shared': 'info',
   // No answer shows them: calls work without telemetry.
   'telemetry.unusable': 'error',
   'telemetry.export-failed': 'error',

@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
-    max: 400,
+    max: 410,
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'settings.ts': {
@@ -64,6 +64,10 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
   'upstream/transport/signed-transport.ts': {
     max: 670,
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
+  },
+  'wiring.ts': {
+    max: 330,
+    reason: 'builds everything that layers and upstream share: each part refers to the others',
   },
 };
 

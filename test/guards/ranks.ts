@@ -4,7 +4,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['auth'],
   ['endpoint'],
   ['client', 'layers', 'pool', 'observe', 'demo', 'snapshot'],
-  ['upstream'],
+  ['upstream', 'limits'],
   ['config-file.ts'],
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts'],

@@ -126,6 +126,10 @@ export type ProxyEvent =
   | { type: 'breaker.closed'; profile: string; from: 'open' | 'half-open' }
   | { type: 'breaker.refused'; profile: string; retryAfterMs: number }
   | { type: 'rate.learned'; profile: string; ratePerSecond: number; waiting: number }
+  /** Once until `limits.shared`: calls have the share of this process meanwhile. */
+  | { type: 'limits.local'; message: string }
+  | { type: 'limits.shared'; message: string }
+  | { type: 'limits.differ'; message: string }
   | { type: 'probe.failed'; reason: string; message: string }
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'tool.invalid'; profile: string; name: string; reason: string }

@@ -1,0 +1,208 @@
+import { causeText } from '../core/errors/errors.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
+import type { LimitStore } from './store.ts';
+
+/** A slower answer counts as none: the call has waited long enough and takes its local share. */
+const OPERATION_MS = 500;
+/**
+ * A timer that fires so late shows that this process was paused; the answer may be there already.
+ */
+const LATE_MS = 250;
+/** Between two tests whether the store works again. */
+const RETRY_MS = 250;
+const MAX_RETRY_MS = 2_000;
+/** How long a replica counts without a sign of life. */
+const REPLICA_TTL_MS = 15_000;
+const BEAT_MS = 5_000;
+
+export interface LinkDeps {
+  /** Connects in the background; its commands fail while there is no connection. */
+  readonly open: () => Promise<LimitStore>;
+  /** The host of the store, for texts. */
+  readonly where: string;
+  /** How many processes share the limits at least. */
+  readonly minReplicas: number;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** Returned by `run` where the store cannot be used now. */
+export const LOCAL = Symbol('local');
+
+/**
+ * The way to the store, and the decision whether it is used: in doubt each process has its share.
+ */
+export class Link {
+  readonly #deps: LinkDeps;
+  #store: LimitStore | undefined;
+  /** Undefined before the first operation. */
+  #opening: Promise<void> | undefined;
+  #mode: 'new' | 'shared' | 'local' = 'new';
+  /** Counts the changes of `#mode`: what was reserved before one is void after it. */
+  #epoch = 0;
+  #replicas: number;
+  #retryMs = RETRY_MS;
+  #timer: Timer | undefined;
+  #closed = false;
+  /** The last error of the connection, which names the cause better than a failed command. */
+  #cause: string | undefined;
+  readonly #onReturn: (() => void)[] = [];
+
+  constructor(deps: LinkDeps) {
+    this.#deps = deps;
+    this.#replicas = deps.minReplicas;
+  }
+
+  /** The number of processes among which a local share is divided. */
+  get replicas(): number {
+    return this.#replicas;
+  }
+
+  get isLocal(): boolean {
+    return this.#mode === 'local';
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Calls `listener` each time the store is usable again. */
+  onReturn(listener: () => void): void {
+    this.#onReturn.push(listener);
+  }
+
+  /** Reports an error of the connection; the failing operation changes the mode. */
+  readonly noteError = (error: Error): void => {
+    this.#cause = causeText(error);
+  };
+
+  /** Runs one operation, or returns `LOCAL` where the store cannot be used. Never rejects. */
+  async run<T>(operation: (store: LimitStore) => Promise<T>): Promise<T | typeof LOCAL> {
+    if (this.#closed || this.#mode === 'local') return LOCAL;
+    const epoch = this.#epoch;
+    try {
+      if (this.#mode === 'new') {
+        this.#opening ??= this.#within(this.#openFirst());
+        await this.#opening;
+      }
+      const store = this.#store;
+      return store ? await this.#within(operation(store)) : LOCAL;
+    } catch (error) {
+      // An operation of before a change says nothing about the time after it.
+      if (epoch === this.#epoch) this.#useLocal(error);
+      return LOCAL;
+    }
+  }
+
+  /** Leaves the other replicas, and ends the connections. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#timer?.cancel();
+    const store = this.#store;
+    const leaves = store && this.#mode === 'shared';
+    this.#closed = true;
+    if (leaves) await this.#within(store.beat(0)).catch(() => undefined);
+    store?.close();
+  }
+
+  async #openFirst(): Promise<void> {
+    const store = await this.#deps.open();
+    this.#store = store;
+    if (this.#closed) store.close();
+    await store.connected();
+    await this.#beat(store);
+    if (this.#mode === 'new' && !this.#closed) this.#useShared();
+  }
+
+  /** @throws an error after `OPERATION_MS`; a process that was paused gets that time again. */
+  #within<T>(work: Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    return new Promise((resolve, reject) => {
+      const since = clock.monotonic();
+      let extended = false;
+      const late = (): void => {
+        if (!extended && clock.monotonic() - since > OPERATION_MS + LATE_MS) {
+          extended = true;
+          timer = clock.schedule(OPERATION_MS, late);
+          return;
+        }
+        reject(new Error(`no answer within ${OPERATION_MS / 1_000} s`));
+      };
+      let timer = clock.schedule(OPERATION_MS, late);
+      const settle = (): void => timer.cancel();
+      work.then(
+        (value) => {
+          settle();
+          resolve(value);
+        },
+        (error: unknown) => {
+          settle();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** A write: a server that is read-only or out of memory cannot be used. */
+  async #beat(store: LimitStore): Promise<void> {
+    this.#replicas = Math.max(this.#deps.minReplicas, await store.beat(REPLICA_TTL_MS * 1_000));
+  }
+
+  #useShared(): void {
+    const returned = this.#mode === 'local';
+    this.#mode = 'shared';
+    this.#epoch++;
+    this.#cause = undefined;
+    this.#retryMs = RETRY_MS;
+    this.#scheduleBeat();
+    if (!returned) return;
+    const { events, where } = this.#deps;
+    events.emit({ type: 'limits.shared', message: `The limits are shared through ${where} again.` });
+    for (const listener of this.#onReturn) listener();
+  }
+
+  #scheduleBeat(): void {
+    this.#schedule(BEAT_MS, async () => {
+      await this.run((store) => this.#beat(store));
+      if (this.#mode === 'shared') this.#scheduleBeat();
+    });
+  }
+
+  #useLocal(error: unknown): void {
+    this.#mode = 'local';
+    this.#epoch++;
+    const { events, where } = this.#deps;
+    const cause = this.#cause ?? causeText(error);
+    events.emit({
+      type: 'limits.local',
+      message: `The limits cannot be shared through ${where}: ${cause}. This process takes ${this.#shareText()} of each limit until they can.`,
+    });
+    this.#scheduleRetry();
+  }
+
+  #shareText(): string {
+    return this.#replicas === 1 ? 'the whole' : `1/${this.#replicas}`;
+  }
+
+  #scheduleRetry(): void {
+    const { clock } = this.#deps;
+    const ms = this.#retryMs * (0.5 + clock.random() / 2);
+    this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2);
+    this.#schedule(ms, async () => {
+      try {
+        this.#store ??= await this.#deps.open();
+        await this.#within(this.#beat(this.#store));
+        if (!this.#closed) this.#useShared();
+      } catch {
+        if (!this.#closed) this.#scheduleRetry();
+      }
+    });
+  }
+
+  #schedule(ms: number, work: () => Promise<unknown>): void {
+    this.#timer?.cancel();
+    if (this.#closed) return;
+    this.#timer = this.#deps.clock.schedule(ms, () => void work(), { keepAlive: false });
+  }
+}

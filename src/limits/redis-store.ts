@@ -1,0 +1,149 @@
+import { Cluster, Redis } from 'ioredis';
+import type { RateCommand } from './rate-bucket.ts';
+import type { RedisTarget } from './redis-url.ts';
+import { LEASE_SCRIPT, RATE_SCRIPT, REPLICA_SCRIPT } from './scripts.ts';
+import type { LimitStore } from './store.ts';
+
+/** A server that does not answer the handshake: calls use their local share meanwhile. */
+const CONNECT_TIMEOUT_MS = 2_000;
+/** Between two attempts to connect. */
+const RECONNECT_MS = 250;
+const MAX_RECONNECT_MS = 2_000;
+
+type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+
+export interface RedisStoreDeps {
+  /** The name of this replica. */
+  readonly replica: string;
+  /** Called with a key when another replica has given back a lease of it. */
+  readonly onFree: (key: string) => void;
+  /** Called with each error of the connection. */
+  readonly onError: (error: Error) => void;
+  readonly random: () => number;
+}
+
+/** TLS checks the name of a node, which a lookup would replace by an address. */
+const lookUpNothing = (address: string, done: (error: null, address: string) => void): void =>
+  done(null, address);
+
+/** Connects in the background: a command fails at once while there is no connection. */
+function connect(target: RedisTarget, random: () => number): Redis | Cluster {
+  const { kind, nodes, tls, username, password, database: db, primary } = target;
+  const [node = { host: '', port: 0 }] = nodes;
+  const delayMs = (times: number): number =>
+    Math.min(MAX_RECONNECT_MS, RECONNECT_MS * times) * (0.5 + random() / 2);
+  const common = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls: kind === 'single' ? { servername: node.host } : {} } : {}),
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectionName: 'mcp-sigv4-proxy',
+    // A command of before the failure must not run after it.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // After a failover the old primary is read-only.
+    reconnectOnError: ({ message }: Error) => message.startsWith('READONLY'),
+    protocol: 2 as const,
+  };
+  if (kind === 'cluster') {
+    return new Cluster([...nodes], {
+      redisOptions: common,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: delayMs,
+      // A new attempt is another call's: this one has its local share at once.
+      maxRedirections: 4,
+      ...(tls ? { dnsLookup: lookUpNothing } : {}),
+    });
+  }
+  const single = { ...common, db, enableOfflineQueue: false, retryStrategy: delayMs };
+  return kind === 'sentinel'
+    ? new Redis({
+        ...single,
+        sentinels: [...nodes],
+        ...(primary === undefined ? {} : { name: primary }),
+        ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+        sentinelRetryStrategy: delayMs,
+      })
+    : new Redis({ ...single, ...node });
+}
+
+const numbers = (answer: unknown): number[] => (answer as unknown[]).map(Number);
+
+/** The arguments of the script for a command. */
+function argumentsOf(command: RateCommand): (string | number)[] {
+  switch (command.name) {
+    case 'take':
+      return [command.name, command.count, command.maxWaitUs, command.rejoin ? 1 : 0];
+    case 'claim':
+      return [command.name, command.reserved.readyAt, command.reserved.shift, command.maxWaitUs];
+    case 'refund':
+      return [command.name, command.count];
+    case 'pause':
+      return [command.name, Math.ceil(command.us)];
+  }
+}
+
+/** The store in Redis or Valkey. */
+export function redisStore(target: RedisTarget, deps: RedisStoreDeps): LimitStore {
+  const { replica, onFree, onError, random } = deps;
+  const client = connect(target, random);
+  const subscriber = connect(target, random);
+  client.on('error', onError);
+  // Without it a freed lease is found by asking again.
+  subscriber.on('error', () => undefined);
+  const scripts = { rate: RATE_SCRIPT, lease: LEASE_SCRIPT, replica: REPLICA_SCRIPT };
+  const defined = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  const scriptOf = (name: keyof typeof scripts): Script => {
+    const command = `limits_${name}`;
+    client.defineCommand(command, { lua: scripts[name] });
+    return (keys, args) =>
+      (defined[command] as (...args: unknown[]) => Promise<unknown>)(keys.length, ...keys, ...args);
+  };
+  const rate = scriptOf('rate');
+  const lease = scriptOf('lease');
+  const replicas = scriptOf('replica');
+  // The braces put all keys of one limit on one node of a cluster.
+  const keyOf = (key: string, part: string): string => `${target.prefix}:{${key}}:${part}`;
+  const leaseKeys = (key: string): string[] => ['leases', 'turns', 'waiting'].map((part) => keyOf(key, part));
+  const channel = `${target.prefix}:free:`;
+  subscriber.on('message', (_channel: string, key: string) => onFree(key));
+  subscriber.on('ready', () => void subscriber.subscribe(`${channel}${replica}`).catch(() => undefined));
+  const connected = new Promise<void>((resolve, reject) => {
+    client.once('ready', resolve);
+    client.once('error', reject);
+  });
+  connected.catch(() => undefined);
+  return {
+    connected: () => connected,
+    async rate(key, { ratePerSecond, burst }, command) {
+      const [name, ...rest] = argumentsOf(command);
+      const answer = (await rate(
+        [keyOf(key, 'rate')],
+        [name ?? '', ratePerSecond, burst, ...rest],
+      )) as unknown[];
+      const [granted = 0, waitUs = 0, readyAt = 0, shift = 0] = numbers(answer.slice(0, 4));
+      const reserved = readyAt > 0 ? { readyAt, shift } : undefined;
+      return { granted, waitUs, reserved, otherLimit: String(answer[4] ?? '') || undefined };
+    },
+    async enter(key, { limit, leaseUs, patienceUs, more, leases }) {
+      const args = ['enter', replica, limit, leaseUs, patienceUs, more ? 1 : 0, ...leases];
+      return Number(await lease(leaseKeys(key), args));
+    },
+    async release(key, leases) {
+      await lease(leaseKeys(key), ['release', replica, channel, key, ...leases]);
+    },
+    async renew(key, leaseUs, leases) {
+      await lease(leaseKeys(key), ['renew', replica, leaseUs, ...leases]);
+    },
+    async quit(key) {
+      await lease(leaseKeys(key), ['quit', replica]);
+    },
+    async beat(ttlUs) {
+      return Number(await replicas([`${target.prefix}:replicas`], [replica, ttlUs]));
+    },
+    close() {
+      client.disconnect();
+      subscriber.disconnect();
+    },
+  };
+}

@@ -1,0 +1,224 @@
+import type { ProxyError } from '../core/errors/errors.ts';
+import { FairQueue, type Share } from '../core/pipeline/fair-queue.ts';
+import type { ConcurrencyLimiter, LimiterCounts, Slot } from '../core/pipeline/limits.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
+import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
+import { type LimiterOptions, OverloadedError, type OverloadReason } from '../layers/backpressure.ts';
+import { type Link, LOCAL } from './link.ts';
+
+/** A replica that has died holds its leases for so long. */
+const LEASE_MS = 15_000;
+/** Twice within the life of a lease, so that one lost renewal costs nothing. */
+const RENEW_MS = 5_000;
+/** Asks again after so long, where no other replica reports a free lease. */
+const POLL_MS = 250;
+/** A waiting replica that is not heard of for so long loses its place. */
+const PATIENCE_MS = 1_500;
+/** Leases asked for, renewed or given back by one operation. */
+const MAX_LEASES = 64;
+
+export interface SharedConcurrencyDeps {
+  readonly key: string;
+  /** The name of this replica. */
+  readonly replica: string;
+  readonly link: Link;
+  readonly options: LimiterOptions;
+}
+
+interface LeasePlace {
+  readonly signal: AbortSignal;
+  readonly share: Share | undefined;
+}
+
+/**
+ * A limit on running calls that replicas share by leases in the store. A call runs on while its
+ * lease is lost: the limit then counts it again with the next renewal.
+ */
+export class SharedConcurrency implements ConcurrencyLimiter {
+  readonly #deps: SharedConcurrencyDeps;
+  readonly #order = new FairQueue<Waiter<Slot, LeasePlace>, LeasePlace>(({ share }) => share);
+  readonly #queue = new WaitQueue<Slot, LeasePlace>({ order: this.#order, onLeave: () => this.#left() });
+  /** The leases of the calls that run here. */
+  readonly #held = new Set<string>();
+  readonly #freed: string[] = [];
+  #next = 0;
+  #asking = false;
+  /** The store has no free lease, and this replica has its place among those that wait. */
+  #full = false;
+  #poll: Timer | undefined;
+  #renewal: Timer | undefined;
+  #leaving: ProxyError | undefined;
+  readonly #rejected: Record<OverloadReason, number> = {
+    concurrency_limit: 0,
+    queue_full: 0,
+    queue_timeout: 0,
+  };
+
+  constructor(deps: SharedConcurrencyDeps) {
+    this.#deps = deps;
+    // The store may have been emptied, and calls may have begun without it.
+    deps.link.onReturn(() => void this.#renew());
+  }
+
+  get clock(): Clock {
+    return this.#deps.options.clock;
+  }
+
+  get counts(): LimiterCounts {
+    const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
+    return {
+      active: this.#held.size,
+      queued: this.#queue.size,
+      totalRejected: concurrency_limit + queue_full + queue_timeout,
+      rejectedConcurrencyLimit: concurrency_limit,
+      rejectedQueueFull: queue_full,
+      rejectedQueueTimeout: queue_timeout,
+    };
+  }
+
+  enter(signal: AbortSignal, share?: Share): Promise<Slot> {
+    signal.throwIfAborted();
+    if (this.#leaving) throw this.#leaving;
+    const { clock, queueSize, queueTimeoutMs: ms } = this.#deps.options;
+    const place = { signal, share };
+    if (this.#full && this.#queue.size >= queueSize) {
+      const error = this.#overloaded('queue_full');
+      const displaced = this.#order.displaceFor(place);
+      if (!displaced) throw error;
+      displaced.reject(error);
+    }
+    const slot = this.#queue.wait(signal, place, {
+      clock,
+      ms,
+      refusal: () => this.#overloaded('queue_timeout'),
+    });
+    if (!this.#full) void this.#ask();
+    return slot;
+  }
+
+  refuseQueued(error: ProxyError): void {
+    this.#leaving = error;
+    this.#queue.refuse(() => error);
+    this.#left();
+  }
+
+  /** Another replica has given back a lease, and it is this one's turn. */
+  wake(): void {
+    if (this.#queue.size > 0) void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    this.#poll?.cancel();
+    this.#poll = undefined;
+    this.#full = false;
+    while (this.#queue.size > 0 && !this.#full) {
+      const wanted = Math.min(this.#queue.size, MAX_LEASES);
+      const leases = Array.from({ length: wanted }, () => `${this.#deps.replica}:${this.#next++}`);
+      const granted = await this.#enter(leases);
+      for (const lease of leases.slice(0, granted)) {
+        if (!this.#queue.serve(({ signal }) => this.#grant(lease, signal))) this.#giveBack(lease);
+      }
+      if (granted < wanted) this.#becomeFull();
+    }
+    this.#asking = false;
+  }
+
+  /** @returns how many of the leases this process has now. */
+  async #enter(leases: readonly string[]): Promise<number> {
+    const { link, key, options } = this.#deps;
+    const { maxConcurrent: limit, queueSize } = options;
+    const granted = await link.run((store) =>
+      store.enter(key, {
+        limit,
+        leaseUs: LEASE_MS * 1_000,
+        patienceUs: queueSize > 0 ? PATIENCE_MS * 1_000 : 0,
+        more: this.#queue.size > leases.length,
+        leases,
+      }),
+    );
+    if (granted !== LOCAL) return granted;
+    const share = Math.max(1, Math.floor(limit / link.replicas));
+    return Math.min(leases.length, Math.max(0, share - this.#held.size));
+  }
+
+  /** The queue begins now: it holds as many as it may, and asks again from time to time. */
+  #becomeFull(): void {
+    const { queueSize, clock } = this.#deps.options;
+    const reason = queueSize === 0 ? 'concurrency_limit' : 'queue_full';
+    this.#queue.refuse((_place, position) => (position < queueSize ? undefined : this.#overloaded(reason)));
+    if (this.#queue.size === 0) return;
+    this.#full = true;
+    const ms = POLL_MS * (0.75 + clock.random() / 2);
+    this.#poll = clock.schedule(ms, () => void this.#ask());
+  }
+
+  /** A caller has left the queue: without any, this replica must not keep its place. */
+  #left(): void {
+    if (this.#queue.size > 0 || !this.#full) return;
+    this.#full = false;
+    this.#poll?.cancel();
+    this.#poll = undefined;
+    void this.#deps.link.run((store) => store.quit(this.#deps.key));
+  }
+
+  #grant(lease: string, signal: AbortSignal): Slot {
+    const release = (): void => {
+      if (!this.#held.delete(lease)) return;
+      signal.removeEventListener('abort', release);
+      this.#giveBack(lease);
+    };
+    this.#held.add(lease);
+    // The slot of a cancelled call is free at once, whenever its handler ends.
+    signal.addEventListener('abort', release, { once: true });
+    this.#renewal ??= this.clock.schedule(RENEW_MS, () => void this.#renewLater(), { keepAlive: false });
+    return { release };
+  }
+
+  /** One operation for all that end in one turn of the event loop. */
+  #giveBack(lease: string): void {
+    this.#freed.push(lease);
+    if (this.#freed.length === 1) queueMicrotask(() => void this.#release());
+  }
+
+  async #release(): Promise<void> {
+    const { link, key } = this.#deps;
+    const leases = this.#freed.splice(0);
+    for (let at = 0; at < leases.length; at += MAX_LEASES) {
+      // A lease that cannot be given back ends by itself.
+      await link.run((store) => store.release(key, leases.slice(at, at + MAX_LEASES)));
+    }
+    if (this.#queue.size > 0) void this.#ask();
+  }
+
+  async #renewLater(): Promise<void> {
+    this.#renewal = undefined;
+    await this.#renew();
+    if (this.#held.size === 0) return;
+    this.#renewal ??= this.clock.schedule(RENEW_MS, () => void this.#renewLater(), { keepAlive: false });
+  }
+
+  async #renew(): Promise<void> {
+    const { link, key } = this.#deps;
+    const leases = [...this.#held];
+    for (let at = 0; at < leases.length; at += MAX_LEASES) {
+      // A call that ended meanwhile must not come back.
+      const still = leases.slice(at, at + MAX_LEASES).filter((lease) => this.#held.has(lease));
+      if (still.length > 0) await link.run((store) => store.renew(key, LEASE_MS * 1_000, still));
+    }
+  }
+
+  #overloaded(reason: OverloadReason): OverloadedError {
+    this.#rejected[reason]++;
+    const { maxConcurrent, queueSize, queueTimeoutMs, errorCode } = this.#deps.options;
+    const at = {
+      active: this.#held.size,
+      queued: this.#queue.size,
+      maxConcurrent,
+      queueSize,
+      queueTimeoutMs,
+    };
+    return new OverloadedError(reason, at, errorCode);
+  }
+}

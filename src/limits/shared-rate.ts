@@ -1,0 +1,235 @@
+import { ProxyError } from '../core/errors/errors.ts';
+import { AheadQueue, type Share } from '../core/pipeline/fair-queue.ts';
+import type { RateLimiter, RateTurn } from '../core/pipeline/limits.ts';
+import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
+import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
+import { type Link, LOCAL } from './link.ts';
+import {
+  applyRate,
+  type BucketLimit,
+  type BucketState,
+  newBucket,
+  type RateAnswer,
+  type RateCommand,
+  type Reservation,
+} from './rate-bucket.ts';
+
+/** Longest wait: clients give up after 60 s and should see the reason first. */
+const MAX_WAIT_MS = 30_000;
+/** Time beyond the foreseen wait; other replicas may have come between. */
+const LATE_MS = 1_000;
+/** Upper bound for a pause that a server requests. */
+const MAX_PAUSE_MS = 300_000;
+/** Turns taken by one operation: more would give one replica a burst that others wait for. */
+const MAX_TAKEN = 32;
+
+export interface SharedRateDeps {
+  readonly key: string;
+  readonly limit: BucketLimit;
+  readonly link: Link;
+  readonly clock: Clock;
+  /** Reports, once, that another replica has another limit. */
+  readonly onOtherLimit: (other: string) => void;
+}
+
+interface SharedRatePlace {
+  readonly ahead: boolean;
+  readonly share: Share | undefined;
+  readonly since: number;
+  readonly longestMs: number;
+}
+
+/**
+ * The part of a limit that one process has while the store cannot be used. Without a burst: all
+ * processes begin at the same time, right after the turns that the store gave.
+ */
+export const localShare = ({ ratePerSecond }: BucketLimit, replicas: number): BucketLimit => ({
+  ratePerSecond: ratePerSecond / replicas,
+  burst: 1,
+});
+
+/**
+ * A rate that replicas share. Callers wait here in their fair order; this process has at most one
+ * turn reserved in the store, so that replicas take turns as well.
+ */
+export class SharedRate implements RateLimiter {
+  readonly #deps: SharedRateDeps;
+  readonly #order = new AheadQueue<Waiter<void, SharedRatePlace>, SharedRatePlace>(
+    ({ ahead }) => ahead,
+    ({ share }) => share,
+  );
+  readonly #queue = new WaitQueue<void, SharedRatePlace>({ order: this.#order });
+  /** An operation is under way, or a turn is reserved. */
+  #busy = false;
+  #timer: Timer | undefined;
+  /** Monotonic; the reserved turn. */
+  #nextAt = 0;
+  #leaving: ProxyError | undefined;
+  /** Used while the store is not. */
+  #own: { readonly epoch: number; state: BucketState } | undefined;
+  /** The epoch of the link in which the store was used last. */
+  #joined: number | undefined;
+  /** Monotonic; the end of the last pause that this process has seen. */
+  #pausedUntil = 0;
+
+  constructor(deps: SharedRateDeps) {
+    this.#deps = deps;
+  }
+
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  take(
+    signal: AbortSignal,
+    { ahead = false, remainingMs = Number.POSITIVE_INFINITY, share }: RateTurn = {},
+  ): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#leaving) throw this.#leaving;
+    const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
+    const place = { ahead, share, since: this.clock.monotonic(), longestMs };
+    const foreseen = this.#foreseenMs(this.#order.turnsBefore(place));
+    if (foreseen > longestMs) throw this.#tooLong(foreseen, longestMs);
+    const limit = {
+      clock: this.clock,
+      ms: longestMs + LATE_MS,
+      refusal: () => this.#tooLong(longestMs + LATE_MS, longestMs),
+    };
+    const turn = this.#queue.wait(signal, place, limit);
+    this.#pump();
+    return turn;
+  }
+
+  pause(ms: number): void {
+    const us = Math.min(ms, MAX_PAUSE_MS) * 1_000;
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.clock.monotonic() + us / 1_000);
+    void this.#run({ name: 'pause', us });
+  }
+
+  refuseWaiting(error: ProxyError): void {
+    this.#leaving = error;
+    this.#queue.refuse(() => error);
+    if (!this.#timer) return;
+    this.#timer.cancel();
+    this.#timer = undefined;
+    void this.#run({ name: 'refund', count: 1 });
+  }
+
+  /** Serves those who wait, until none does or the next turn is reserved. */
+  #pump(): void {
+    if (this.#busy || this.waiting === 0) return;
+    this.#busy = true;
+    void this.#serve();
+  }
+
+  async #serve(): Promise<void> {
+    while (this.waiting > 0) {
+      const count = Math.min(this.waiting, MAX_TAKEN);
+      const answer = await this.#run({ name: 'take', count, maxWaitUs: MAX_WAIT_MS * 1_000, rejoin: false });
+      this.#grant(answer.granted);
+      if (answer.reserved) {
+        this.#wait(answer.reserved, answer.waitUs);
+        return;
+      }
+      // No turn was reserved: all are too late.
+      if (answer.granted === 0) this.#refuseLate(answer.waitUs / 1_000);
+    }
+    this.#busy = false;
+  }
+
+  /** Gives turns to those who wait, and gives back what no one needs any more. */
+  #grant(granted: number): void {
+    let left = granted;
+    while (left > 0 && this.#queue.serve(() => undefined)) left--;
+    if (left > 0) void this.#run({ name: 'refund', count: left });
+  }
+
+  #wait(reserved: Reservation, waitUs: number): void {
+    const { epoch } = this.#deps.link;
+    const ms = Math.ceil(waitUs / 1_000);
+    this.#nextAt = this.clock.monotonic() + ms;
+    if (this.#leaving) {
+      void this.#run({ name: 'refund', count: 1 });
+      return;
+    }
+    this.#refuseLate(ms);
+    this.#timer = this.clock.schedule(ms, () => void this.#claim(reserved, epoch));
+  }
+
+  async #claim(reserved: Reservation, epoch: number): Promise<void> {
+    this.#timer = undefined;
+    if (epoch === this.#deps.link.epoch) {
+      if (this.waiting === 0) {
+        this.#busy = false;
+        void this.#run({ name: 'refund', count: 1 });
+        return;
+      }
+      const answer = await this.#run({ name: 'claim', reserved, maxWaitUs: MAX_PAUSE_MS * 1_000 });
+      this.#grant(answer.granted);
+      if (answer.reserved) {
+        this.#wait(answer.reserved, answer.waitUs);
+        return;
+      }
+    }
+    this.#busy = false;
+    this.#pump();
+  }
+
+  /** Refuses those whose turn would come too late, as they would find out anyway. */
+  #refuseLate(firstMs: number): void {
+    const now = this.clock.monotonic();
+    const spacingMs = 1_000 / this.#deps.limit.ratePerSecond;
+    this.#queue.refuse(({ since, longestMs }, position) => {
+      const waitMs = firstMs + position * spacingMs;
+      return now - since + waitMs > longestMs ? this.#tooLong(waitMs, longestMs) : undefined;
+    });
+  }
+
+  /** In the store, or in this process's share where the store cannot be used. */
+  async #run(command: RateCommand): Promise<RateAnswer> {
+    const { link, key, limit, onOtherLimit } = this.#deps;
+    const answer = await link.run((store) => {
+      // Others may still use their shares: turns saved meanwhile would come on top.
+      const rejoin = command.name === 'take' && this.#own !== undefined && this.#joined !== link.epoch;
+      if (rejoin) this.#joined = link.epoch;
+      return store.rate(key, limit, rejoin ? { ...command, rejoin } : command);
+    });
+    if (answer === LOCAL) return this.#runLocally(command);
+    if (answer.otherLimit !== undefined) onOtherLimit(answer.otherLimit);
+    return answer;
+  }
+
+  #runLocally(command: RateCommand): RateAnswer {
+    const { link, limit } = this.#deps;
+    const now = this.clock.monotonic() * 1_000;
+    if (this.#own?.epoch !== link.epoch) {
+      // Empty: the turns before came from the store.
+      const until = this.#pausedUntil * 1_000;
+      this.#own = { epoch: link.epoch, state: { ...newBucket(now, 0), until } };
+    }
+    const own = this.#own;
+    const { state, answer } = applyRate(own.state, localShare(limit, link.replicas), command, now);
+    own.state = state;
+    return answer;
+  }
+
+  #foreseenMs(before: number): number {
+    const untilNext = this.#timer ? Math.max(0, this.#nextAt - this.clock.monotonic()) : 0;
+    return untilNext + (before / this.#deps.limit.ratePerSecond) * 1_000;
+  }
+
+  #tooLong(waitMs: number, longestMs: number): ProxyError {
+    const { ratePerSecond, burst } = this.#deps.limit;
+    const { waiting } = this;
+    const retryAfterMs = Math.ceil(waitMs);
+    return new ProxyError(
+      'rate-limited',
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}), which all processes with these --limits share: ${waiting} are waiting here. This one would be sent in ${toSeconds(retryAfterMs)} s, and the longest wait is ${toSeconds(longestMs)} s${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
+    );
+  }
+}

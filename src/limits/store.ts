@@ -1,0 +1,34 @@
+import type { BucketLimit, RateAnswer, RateCommand } from './rate-bucket.ts';
+
+export interface EnterLeases {
+  readonly limit: number;
+  readonly leaseUs: number;
+  /** How long this replica keeps its place without another word; 0: it does not wait. */
+  readonly patienceUs: number;
+  /** Whether it waits for more than these. */
+  readonly more: boolean;
+  readonly leases: readonly string[];
+}
+
+/** The answer of a bucket, and what another replica takes for its limit. */
+export interface SharedRateAnswer extends RateAnswer {
+  /** `rate/burst` of the last caller, where it was another limit. */
+  readonly otherLimit: string | undefined;
+}
+
+/** The shared state of the replicas. Each method is one operation, which rejects where it fails. */
+export interface LimitStore {
+  /** Resolves with the first connection, and rejects with the first error before it. */
+  connected(): Promise<void>;
+  rate(key: string, limit: BucketLimit, command: RateCommand): Promise<SharedRateAnswer>;
+  /** Returns how many leases were granted, in the order of their names. */
+  enter(key: string, request: EnterLeases): Promise<number>;
+  release(key: string, leases: readonly string[]): Promise<void>;
+  renew(key: string, leaseUs: number, leases: readonly string[]): Promise<void>;
+  /** This replica does not wait any more. */
+  quit(key: string): Promise<void>;
+  /** States that this replica is alive for so long. Returns the number of replicas. */
+  beat(ttlUs: number): Promise<number>;
+  /** Ends the connections at once. */
+  close(): void;
+}
