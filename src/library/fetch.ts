@@ -135,9 +135,11 @@ async function send(request: Request, url: URL, transport: SignedTransport): Pro
       contentType,
       idempotent: SAFE_METHODS.has(method),
       signal,
-      onAttempt: (attempt) => {
-        lease = attempt;
-        attempt.cancelOn(signal);
+      observer: {
+        onAttempt: (attempt) => {
+          lease = attempt;
+          attempt.cancelOn(signal);
+        },
       },
     });
     return toResponse(response, () => lease);

@@ -548,7 +548,7 @@ export class Session implements Origin {
         idempotent: true,
         affinity: this.#affinity,
         signal: late.signal,
-        onAttempt: (lease) => lease.cancelOn(late.signal),
+        observer: { onAttempt: (lease) => lease.cancelOn(late.signal) },
       })
       .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
     const how = await settleWithin(clock, DELETE_WAIT_MS, deletion);

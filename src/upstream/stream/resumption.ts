@@ -103,7 +103,7 @@ export class Resumption {
           idempotent: true,
           affinity,
           signal,
-          onAttempt,
+          observer: { onAttempt },
         });
       } catch (error) {
         const unreachable = error instanceof ProxyError && error.reason !== 'no-credentials';

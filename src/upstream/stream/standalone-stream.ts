@@ -96,7 +96,7 @@ export class StandaloneStream {
         signal: ended,
         admits,
         affinity,
-        onAttempt: (lease) => lease.cancelOn(ended),
+        observer: { onAttempt: (lease) => lease.cancelOn(ended) },
         onStart: sent,
       });
     } catch (error) {

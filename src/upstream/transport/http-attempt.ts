@@ -3,7 +3,12 @@ import type { Clock, Timer } from '../../core/time/clock.ts';
 import type { Lease } from '../http/lease.ts';
 import type { Affinity } from './affinity.ts';
 import { abortReasonAt } from './progress.ts';
-import type { OpenedExchange, SignedTransport, TransportRequest } from './signed-transport.ts';
+import type {
+  AttemptObserver,
+  OpenedExchange,
+  SignedTransport,
+  TransportRequest,
+} from './signed-transport.ts';
 
 /**
  * How long a control message keeps its connection exclusively. A server may hold it open while it
@@ -14,7 +19,7 @@ export const CONTROL_CONNECTION_MS = 1_000;
 export const CANCEL_GRACE_MS = 1_000;
 
 /** A request without what its attempt adds. */
-export type AttemptRequest = Omit<TransportRequest, 'signal' | 'affinity' | 'onAttempt' | 'onWait'> & {
+export type AttemptRequest = Omit<TransportRequest, 'signal' | 'affinity' | 'observer'> & {
   /** Called before the first byte is sent on each connection. */
   readonly onSend?: (() => void) | undefined;
 };
@@ -24,10 +29,11 @@ export type AttemptRequest = Omit<TransportRequest, 'signal' | 'affinity' | 'onA
  * connection, the abort, the grace period of a cancellation, and the timers. Requests,
  * notifications and what passes through use it alike.
  */
-export class HttpAttempt {
+export class HttpAttempt implements AttemptObserver {
   readonly transport: SignedTransport;
   readonly #clock: Clock;
   readonly #controller = new CallController();
+  #request: AttemptRequest | undefined;
   #lease: Lease | undefined;
   /** The cause of the wait before the first byte is sent. */
   #waitReason: string | undefined;
@@ -65,12 +71,12 @@ export class HttpAttempt {
 
   /** Sends the request. Resolves with the head of the response. @throws as the transport. */
   open(request: AttemptRequest, affinity: Affinity | undefined): Promise<OpenedExchange> {
-    const { lane, onSend } = request;
+    this.#request = request;
     // Not spread: a key after a spread costs V8 a hidden class per object (2 µs, 200 bytes until a
     // full collection). Not async: its variables would live as long as the request.
-    const opening = this.transport.open({
+    return this.transport.open({
       method: request.method,
-      lane,
+      lane: request.lane,
       headers: request.headers,
       body: request.body,
       idempotent: request.idempotent,
@@ -83,19 +89,23 @@ export class HttpAttempt {
       span: request.span,
       onStart: request.onStart,
       signal: this.#controller.signal,
-      onWait: (waitReason) => {
-        this.#waitReason = waitReason;
-      },
-      onAttempt: (lease) => {
-        this.#lease = lease;
-        onSend?.();
-        if (lane === 'control' || lane === 'own') this.after(CONTROL_CONNECTION_MS, () => lease.detach());
-      },
+      observer: this,
     });
-    return opening.then((opened) => {
-      this.#opened = opened;
-      return opened;
-    });
+  }
+
+  onWait(waitReason: string): void {
+    this.#waitReason = waitReason;
+  }
+
+  onAttempt(lease: Lease): void {
+    this.#lease = lease;
+    const { onSend, lane } = this.#request ?? {};
+    onSend?.();
+    if (lane === 'control' || lane === 'own') this.after(CONTROL_CONNECTION_MS, () => lease.detach());
+  }
+
+  onOpened(opened: OpenedExchange): void {
+    this.#opened = opened;
   }
 
   /** Continues on the connection of a resumed stream. */

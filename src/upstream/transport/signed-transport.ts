@@ -83,12 +83,19 @@ export interface TransportRequest {
   readonly record?: CallRecord | undefined;
   /** For a request of the proxy: the span that it is a part of. */
   readonly span?: Span | undefined;
-  /** Called with the lease of each attempt, before its first byte is sent. */
-  readonly onAttempt: (lease: Lease) => void;
-  /** Receives what the request waits for before its first byte, as a clause. */
-  readonly onWait?: ((waitReason: string) => void) | undefined;
+  readonly observer: AttemptObserver;
   /** Called when an attempt's first byte is about to be sent. */
   readonly onStart?: (() => void) | undefined;
+}
+
+/** Observes the attempts of one request. An object, because closures would live as long as it. */
+export interface AttemptObserver {
+  /** Called with the lease of each attempt, before its first byte is sent. */
+  onAttempt(lease: Lease): void;
+  /** Receives what the request waits for before its first byte, as a clause. */
+  onWait?(waitReason: string): void;
+  /** Receives the final response. */
+  onOpened?(opened: OpenedExchange): void;
 }
 
 export interface OpenedExchange {
@@ -240,10 +247,14 @@ export class SignedTransport {
       if (!sent) return this.#tryUntilDone(request, remedies, refreshed, attempt + 1);
       const { response, credentials, offsetMs } = sent;
       if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
-      if (!couldBeRefusal(response.status)) return sent;
-      if (!credentials && !this.#options.authorizer.learnsFromRefusal) return sent;
+      const { observer } = request;
+      const isFinal = !couldBeRefusal(response.status);
+      if (isFinal || (!credentials && !this.#options.authorizer.learnsFromRefusal))
+        return reportOpened(observer, sent);
       return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
-        next ? this.#tryUntilDone(request, remedies, next.credentials, attempt + 1) : sent,
+        next
+          ? this.#tryUntilDone(request, remedies, next.credentials, attempt + 1)
+          : reportOpened(observer, sent),
       );
     });
   }
@@ -359,13 +370,13 @@ export class SignedTransport {
       // Connections that were idle as long may be dead too.
       for (const each of Object.values(lanes)) each.closeIdle(sentAt);
       events.emit({ type: 'connection.silent', profile, lane: request.lane });
-    } else if (won.contested) request.onAttempt(lease);
+    } else if (won.contested) request.observer.onAttempt(lease);
     return won;
   }
 
   #waitForConnection(request: TransportRequest, wanted: Wanted): Promise<Lease> {
     const lane = this.#laneOf(request);
-    request.onWait?.(lane.busyText);
+    request.observer.onWait?.(lane.busyText);
     const leased = lane.lease(request.signal, {
       fresh: wanted.fresh,
       maxIdleMs: wanted.maxIdleMs,
@@ -387,11 +398,11 @@ export class SignedTransport {
   }
 
   #awaitCredentials<T>(
-    { record, onWait }: TransportRequest,
+    { record, observer }: TransportRequest,
     lease: Lease,
     resolving: Promise<T>,
   ): Promise<T> {
-    onWait?.(this.#awaitingCredentials);
+    observer.onWait?.(this.#awaitingCredentials);
     if (!lease.open) dialDuring(resolving, lease);
     return record ? addWait(record, 'credentialsMs', this.#options.clock, resolving) : resolving;
   }
@@ -477,7 +488,7 @@ export class SignedTransport {
     const span = beginHttpSpan(request);
     // The headers of an HTTP client carry the context of its own span.
     if (span) Object.assign(headers, span.carrier);
-    request.onAttempt(lease);
+    request.observer.onAttempt(lease);
     const { method, onStart, target = own } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
     const { clock, profile } = this.#options;
@@ -607,6 +618,11 @@ const POOL_OF_LANE: Readonly<Record<TransportRequest['lane'], Lane>> = {
   own: 'control',
   deletion: 'stream',
 };
+
+function reportOpened(observer: AttemptObserver, opened: OpenedExchange): OpenedExchange {
+  observer.onOpened?.(opened);
+  return opened;
+}
 
 /** Hedged only if idempotent and on a reused connection: a new one cannot be dead yet. */
 const isHedged = ({ idempotent, opensSession, lane }: TransportRequest, { warm }: Lease): boolean =>

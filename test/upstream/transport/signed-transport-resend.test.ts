@@ -123,7 +123,7 @@ describe('an abandoned signed request', () => {
     const controller = new AbortController();
     const slow = open('slow', {
       signal: controller.signal,
-      onAttempt: (lease) => lease.cancelOn(controller.signal),
+      observer: { onAttempt: (lease) => lease.cancelOn(controller.signal) },
     });
     const next = post('next');
     await server.until((requests) => requests.length === 1);

@@ -102,8 +102,10 @@ export function transportTo(
       idempotent: false,
       // A signal of its own, because many listeners on one signal look like a leak.
       signal: new AbortController().signal,
-      onAttempt: () => {
-        attempts++;
+      observer: {
+        onAttempt: () => {
+          attempts++;
+        },
       },
       ...request,
     });

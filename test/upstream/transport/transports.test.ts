@@ -63,7 +63,7 @@ const post = async (transport: SignedTransport, lane: Lane, body: string) => {
     body: body,
     idempotent: true,
     signal: never,
-    onAttempt: () => undefined,
+    observer: { onAttempt: () => undefined },
   });
   opening.catch(() => undefined);
   return (await (await opening).response.readAll()).toString();
