@@ -16,9 +16,7 @@ export type Shortage = 'everyone' | 'group' | 'member';
 export class Capacity {
   readonly #max: number;
   #taken = 0;
-  /** Places by group, and by member of a group. */
-  readonly #groups = new Map<string, number>();
-  readonly #members = new Map<string, number>();
+  readonly #groups = new Map<string, CapacityGroup>();
 
   constructor(max: number) {
     this.#max = max;
@@ -33,27 +31,39 @@ export class Capacity {
    * Returns why another place cannot be taken; undefined where it can.
    * @param options.soleGroup - true where no other group can exist: it may take all places.
    */
-  shortage({ group, member }: Share, { wanted = 1, soleGroup = false } = {}): Shortage | undefined {
+  shortage({ group: name, member }: Share, { wanted = 1, soleGroup = false } = {}): Shortage | undefined {
     const before = wanted - 1;
     const free = this.#max - this.#taken - before;
     if (free <= 0) return 'everyone';
+    const group = this.#groups.get(name);
     const most = TIMES_FREE * free - before;
-    if (!soleGroup && (this.#groups.get(group) ?? 0) >= most) return 'group';
-    return (this.#members.get(memberKey(group, member)) ?? 0) >= most ? 'member' : undefined;
+    if (!soleGroup && (group?.taken ?? 0) >= most) return 'group';
+    return (group?.members.get(member)?.taken ?? 0) >= most ? 'member' : undefined;
   }
 
   /** Takes one place. @returns gives it back. */
-  take({ group, member }: Share): () => void {
-    const key = memberKey(group, member);
-    add(this.#groups, group, 1);
-    add(this.#members, key, 1);
+  take({ group: name, member: memberName }: Share): () => void {
+    const group = this.#groups.get(name) ?? { taken: 0, members: new Map() };
+    const member = group.members.get(memberName) ?? { taken: 0 };
+    if (group.taken++ === 0) this.#groups.set(name, group);
+    if (member.taken++ === 0) group.members.set(memberName, member);
     this.#taken++;
     return () => {
-      add(this.#groups, group, -1);
-      add(this.#members, key, -1);
+      if (--member.taken === 0) group.members.delete(memberName);
+      if (--group.taken === 0) this.#groups.delete(name);
       this.#taken--;
     };
   }
+}
+
+/** The places of a member of a group. */
+interface Places {
+  taken: number;
+}
+
+/** The places of a group, which exists while it has any. */
+interface CapacityGroup extends Places {
+  readonly members: Map<string, Places>;
 }
 
 /** The reason of a refusal, as a sentence. Pure. */
@@ -69,13 +79,4 @@ export function shortageText(
     case 'member':
       return `So many of the ${max} ${things} of ${option} belong to your session, or to requests without a session, that the rest is kept for other sessions.`;
   }
-}
-
-/** Unambiguous: no group contains a line feed. */
-const memberKey = (group: string, member: string): string => `${group}\n${member}`;
-
-function add(counts: Map<string, number>, key: string, change: number): void {
-  const count = (counts.get(key) ?? 0) + change;
-  if (count === 0) counts.delete(key);
-  else counts.set(key, count);
 }

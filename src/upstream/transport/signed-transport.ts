@@ -149,6 +149,8 @@ interface AvailableRemedies {
  */
 export class SignedTransport {
   readonly #options: SignedTransportOptions;
+  /** One for all: each request of a listener's client without a session has an affinity. */
+  readonly #affinityOptions: AffinityOptions;
   /** Offset for signature times, learned from the server's refusals, within bounds. */
   #clockOffsetMs = 0;
   readonly #awaitingCredentials: string;
@@ -161,6 +163,7 @@ export class SignedTransport {
 
   constructor(options: SignedTransportOptions) {
     this.#options = options;
+    this.#affinityOptions = { ...options.affinity, onSecret: (value) => this.hide(value) };
     this.readLimit = readLimit(options.maxLineBytes);
     const { profile } = options;
     const named = profile === '' ? '' : ` --profile ${profile}`;
@@ -201,7 +204,7 @@ export class SignedTransport {
 
   /** Creates the affinity of one client or session. */
   newAffinity(): Affinity {
-    return new Affinity({ ...this.#options.affinity, onSecret: (value) => this.hide(value) });
+    return new Affinity(this.#affinityOptions);
   }
 
   /** Keeps a session id or a cookie out of logs and errors. */
