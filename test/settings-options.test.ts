@@ -31,6 +31,9 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
   accessLogArguments: ['--access-log', 'stderr'],
+  limits: ['--rate-limit', '1'],
+  limitKey: ['--rate-limit', '1', '--limits', 'redis://127.0.0.1:6379'],
+  limitReplicas: ['--rate-limit', '1', '--limits', 'redis://127.0.0.1:6379'],
   cloudwatchDimensions: ['--cloudwatch-namespace', 'Test'],
   cloudwatchInterval: ['--cloudwatch-namespace', 'Test'],
   ...Object.fromEntries(
@@ -94,6 +97,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         proxy: 'http://proxy.example:8080',
         roleArn: ROLE,
         region: 'eu-south-2',
+        limits: 'redis://127.0.0.1:6379',
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
         listenPath: '/tools',

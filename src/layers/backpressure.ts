@@ -4,7 +4,14 @@ import type { Call, Layer } from '../core/pipeline/call.ts';
 import { addWait, targetOf } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { FairQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
-import type { ConcurrencyLimiter, LimiterCounts, LimiterSet, Slot } from '../core/pipeline/limits.ts';
+import type {
+  ConcurrencyLimiter,
+  LimiterCounts,
+  LimiterOptions,
+  LimiterSet,
+  OverloadReason,
+  Slot,
+} from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
 
@@ -41,8 +48,6 @@ export const backpressureOptions = {
     help: 'JSON-RPC error code of a call that --max-concurrent refuses',
   }),
 } as const;
-
-export type OverloadReason = 'concurrency_limit' | 'queue_full' | 'queue_timeout';
 
 /** A constant, as in the systems that this error comes from. */
 const RETRY_AFTER_MS = 1_000;
@@ -93,14 +98,6 @@ export class OverloadedError extends ProxyError {
       },
     };
   }
-}
-
-export interface LimiterOptions {
-  readonly maxConcurrent: number;
-  readonly queueSize: number;
-  readonly queueTimeoutMs: number;
-  readonly errorCode: number;
-  readonly clock: Clock;
 }
 
 interface QueuedCall {

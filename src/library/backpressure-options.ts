@@ -1,5 +1,5 @@
+import type { OverloadReason } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
-import type { OverloadReason } from '../layers/backpressure.ts';
 import type { OptionProblem } from './options-error.ts';
 
 /** The limits of one queue. */

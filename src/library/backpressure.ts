@@ -1,8 +1,8 @@
 import { ERROR_CODES } from '../core/errors/error-table.ts';
 import { isObject } from '../core/jsonrpc/message.ts';
-import type { Slot } from '../core/pipeline/limits.ts';
+import type { OverloadReason, Slot } from '../core/pipeline/limits.ts';
 import { systemClock } from '../core/time/clock.ts';
-import { Limiter, OverloadedError, type OverloadReason } from '../layers/backpressure.ts';
+import { Limiter, OverloadedError } from '../layers/backpressure.ts';
 import {
   type BackpressureLimits,
   type BackpressureMetrics,

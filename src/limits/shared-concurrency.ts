@@ -1,9 +1,15 @@
 import type { ProxyError } from '../core/errors/errors.ts';
 import { FairQueue, type Share } from '../core/pipeline/fair-queue.ts';
-import type { ConcurrencyLimiter, LimiterCounts, Slot } from '../core/pipeline/limits.ts';
+import type {
+  ConcurrencyLimiter,
+  LimiterCounts,
+  LimiterOptions,
+  OverloadReason,
+  Slot,
+} from '../core/pipeline/limits.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
-import { type LimiterOptions, OverloadedError, type OverloadReason } from '../layers/backpressure.ts';
+import { OverloadedError } from '../layers/backpressure.ts';
 import { type Link, LOCAL } from './link.ts';
 
 /** A replica that has died holds its leases for so long. */

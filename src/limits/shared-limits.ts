@@ -1,8 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Events } from '../core/pipeline/events.ts';
-import type { ConcurrencyLimiter, RateLimiter } from '../core/pipeline/limits.ts';
+import type { ConcurrencyLimiter, LimiterOptions, RateLimiter } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
-import type { LimiterOptions } from '../layers/backpressure.ts';
 import { Link } from './link.ts';
 import type { BucketLimit } from './rate-bucket.ts';
 import { type RedisTarget, readRedisUrl } from './redis-url.ts';

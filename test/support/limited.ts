@@ -1,5 +1,6 @@
 import { Events } from '../../src/core/pipeline/events.ts';
-import { backpressure, Limiter, type LimiterOptions } from '../../src/layers/backpressure.ts';
+import type { LimiterOptions } from '../../src/core/pipeline/limits.ts';
+import { backpressure, Limiter } from '../../src/layers/backpressure.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HeldHandler } from './held-handler.ts';
 import { type MadeCall, makeToolCall } from './make-call.ts';

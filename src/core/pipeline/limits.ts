@@ -46,6 +46,17 @@ export interface LimiterCounts {
   readonly rejectedQueueTimeout: number;
 }
 
+/** Why a call gets no slot. */
+export type OverloadReason = 'concurrency_limit' | 'queue_full' | 'queue_timeout';
+
+export interface LimiterOptions {
+  readonly maxConcurrent: number;
+  readonly queueSize: number;
+  readonly queueTimeoutMs: number;
+  readonly errorCode: number;
+  readonly clock: Clock;
+}
+
 /** A limit on running calls: of this process, or shared with other replicas. */
 export interface ConcurrencyLimiter {
   readonly clock: Clock;
