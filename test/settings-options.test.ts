@@ -1,5 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { flagOf, type Option, type OptionTable, variableOf } from '../src/config/option.ts';
 import { OPTIONS, parseArguments, readSettings, type Settings } from '../src/settings.ts';
 import { problemsIn, settingsIn } from './support/settings.ts';
@@ -25,6 +27,18 @@ const settingsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}):
 const problemsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   problemsIn(await read(argv, env));
 
+/** A pair of certificate and key, which is read at the start. */
+const tls = await (async () => {
+  const { cert, key, ca } = await makeTlsAuthority();
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-options-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  return { cert: write('cert.pem', cert), key: write('key.pem', key), ca: write('ca.pem', ca) };
+})();
+
 const ROLE = 'arn:aws:iam::123456789012:role/the-role';
 /** Options that are refused alone. */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
@@ -36,6 +50,12 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   limitReplicas: ['--rate-limit', '1', '--limits', 'redis://127.0.0.1:6379'],
   cloudwatchDimensions: ['--cloudwatch-namespace', 'Test'],
   cloudwatchInterval: ['--cloudwatch-namespace', 'Test'],
+  listenTlsCert: ['--listen', '127.0.0.1:0', '--listen-tls-key', tls.key],
+  listenTlsKey: ['--listen', '127.0.0.1:0', '--listen-tls-cert', tls.cert],
+  listenClientCa: [
+    ...['--listen', '127.0.0.1:0', '--listen-tls-cert', tls.cert],
+    ...['--listen-tls-key', tls.key],
+  ],
   ...Object.fromEntries(
     [
       'listenToken',
@@ -90,6 +110,9 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         caBundle: async () => (await makeTlsAuthority()).caFile(),
         logFile: async () => join(temp.home, 'log.txt'),
         listenTokenFile: () => temp.write('tokens', 'ci=a-token-of-enough-characters'),
+        listenTlsCert: async () => tls.cert,
+        listenTlsKey: async () => tls.key,
+        listenClientCa: async () => tls.ca,
         envFile: () => temp.write('settings.env', ''),
         config: () => temp.write('config.json', '{}'),
       };
@@ -202,7 +225,7 @@ describe('a bad value', () => {
       'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name, not "the-role"',
     ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
-    ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, not "8080"'],
+    ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path, not "8080"'],
     ...['mcp', '/mcp?x=1', '/a b', '//', '/healthz', '/readyz/', '/mcp#x', 'http://h/mcp'].map(
       (path) =>
         [

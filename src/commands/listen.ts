@@ -1,3 +1,5 @@
+import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
+import type { WatchedFiles } from '../client/http/watched-files.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
@@ -35,6 +37,7 @@ export async function listen(
     tokens: fixed,
     tokenFile: file,
     address,
+    tls: tlsFiles,
     drainTimeout,
     drainDelayMs,
     maxStreams,
@@ -62,6 +65,7 @@ export async function listen(
       }),
   });
   await tokens.open();
+  const tls = tlsFiles && (await openTls(tlsFiles, events));
   const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several });
   const readiness = new Readiness({
     checks: readyChecks(proxy, settings),
@@ -77,15 +81,17 @@ export async function listen(
       ? new Set([...settings.listener.forwardedHeaders, 'x-amzn-trace-id'])
       : settings.listener.forwardedHeaders,
     tokens,
+    tls,
     clock: systemClock,
     handlers: relay,
     unreadyReason: () => readiness.reason(),
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
+    onHandshakeFailed: (from, message) =>
+      events.emit({ type: 'client.handshake-failed', address: from, message }),
     onDisconnected: (from) => events.emit({ type: 'client.disconnected', address: from }),
   }).catch((error: unknown) => {
-    throw new Error(
-      `cannot listen on ${address.host}:${address.port}: ${causeText(error)}. Name another address with --listen.`,
-    );
+    const where = 'socketPath' in address ? address.socketPath : `${address.host}:${address.port}`;
+    throw new Error(`cannot listen on ${where}: ${causeText(error)}. Name another address with --listen.`);
   });
   events.emit({ type: 'listener.opened', url: server.url });
   return {
@@ -108,6 +114,24 @@ export async function listen(
       await relay.drain(drainTimeout * 1_000);
       await server.close();
       tokens.close();
+      tls?.close();
     },
   };
+}
+
+async function openTls(paths: TlsPaths, events: Events): Promise<WatchedFiles<TlsMaterial>> {
+  const [{ WatchedFiles }, { readTlsFiles, tlsPathsOf }] = await Promise.all([
+    import('../client/http/watched-files.ts'),
+    import('../client/http/tls-files.ts'),
+  ]);
+  return WatchedFiles.open({
+    paths: tlsPathsOf(paths),
+    read: () => readTlsFiles(paths, systemClock.now()),
+    clock: systemClock,
+    onUnusable: (problem) =>
+      events.emit({
+        type: 'listener.tls-unusable',
+        message: `${problem}. The certificate read before stays in use.`,
+      }),
+  });
 }

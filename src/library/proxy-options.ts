@@ -296,6 +296,21 @@ export interface ProxyOptions {
 /** The options of a listener, in addition to those of its proxy. */
 export interface ListenerOptions {
   /**
+   * PEM file with the certificate chain of listen, which then serves https only; read again when
+   * it changes, without closing connections
+   */
+  readonly listenTlsCert?: string | undefined;
+  /**
+   * PEM file with the private key of listenTlsCert, without a passphrase; read again when it
+   * changes
+   */
+  readonly listenTlsKey?: string | undefined;
+  /**
+   * PEM file of certificate authorities; clients of listen must then present a certificate of
+   * such an authority (mutual TLS); read again when it changes
+   */
+  readonly listenClientCa?: string | undefined;
+  /**
    * bearer token that clients of listen must send; required unless listen is a loopback address.
    * The variable keeps the token out of process lists, the flag does not
    */
@@ -417,6 +432,9 @@ export const PROXY_OPTION_KEYS = [
 
 /** The members of `ListenerOptions`. */
 export const LISTENER_OPTION_KEYS = [
+  'listenTlsCert',
+  'listenTlsKey',
+  'listenClientCa',
   'listenToken',
   'listenTokenFile',
   'allowedHost',

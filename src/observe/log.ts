@@ -68,6 +68,8 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tool.call-refused': 'warn',
   // No answer shows it: new tokens are refused while old ones stay valid.
   'listener.tokens-unusable': 'error',
+  'listener.tls-unusable': 'error',
+  'client.handshake-failed': 'warn',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',
   'client.message-dropped': 'warn',

@@ -196,7 +196,12 @@ it.each(others)(
   async (_page, _line, { args, env }) => {
     const { write } = await makeTempHome();
     const tokens = await write('tokens', TOKENS);
-    const words = args.map((word, at) => (args[at - 1] === '--listen-token-file' ? tokens : word));
+    const given: Readonly<Record<string, string>> = {
+      '--listen-token-file': tokens,
+      '--listen-tls-cert': await write('cert.pem', authority.cert),
+      '--listen-tls-key': await write('key.pem', authority.key),
+    };
+    const words = args.map((word, at) => given[args[at - 1] ?? ''] ?? word);
     const outcome = await readSettings(parseArguments(words, COMMANDS), env);
     if (args[0] !== 'demo') expect(outcome).toHaveProperty('settings');
   },

@@ -1,7 +1,14 @@
 import { flagOf, integer, list, type OptionValues, text, timeLimit, toggle } from '../../config/option.ts';
-import { type ListenAddress, readAddress } from '../../core/http/listen-address.ts';
+import {
+  type ListenAddress,
+  readAddress,
+  readSocketAddress,
+  type SocketAddress,
+} from '../../core/http/listen-address.ts';
 import { isLoopback } from '../../core/http/loopback.ts';
 import { forwardProblem } from './headers.ts';
+import type { TlsPaths } from './tls-files.ts';
+import { tlsOptions, tlsPaths, tlsProblems } from './tls-options.ts';
 import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
 
 const MIB = 1024 * 1024;
@@ -28,14 +35,18 @@ const pathProblem = (value: string): string | undefined =>
     ? undefined
     : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
 
+const readTarget = (value: string): ListenAddress | SocketAddress | undefined =>
+  readSocketAddress(value) ?? readAddress(value);
+
 export const listenerOptions = {
   listen: text({
     group: 'Listener',
     common: true,
     placeholder: 'host:port',
     fallback: undefined,
-    check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
-    help: 'serve many clients over Streamable HTTP at http://host:port/mcp in place of stdio; port 0 = any free port',
+    check: (value) =>
+      readTarget(value) ? undefined : 'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path',
+    help: 'serve many clients over Streamable HTTP at http://host:port/mcp in place of stdio; port 0 = any free port; unix:/path = a unix socket of mode 0600',
   }),
   listenPath: text({
     group: 'Listener',
@@ -44,6 +55,7 @@ export const listenerOptions = {
     check: pathProblem,
     help: 'path at which --listen serves MCP, with and without a trailing slash',
   }),
+  ...tlsOptions,
   stdio: toggle({
     group: 'Listener',
     help: 'serve stdio as well as --listen; the process ends when stdin ends',
@@ -152,7 +164,9 @@ export type ListenerValues = OptionValues<typeof listenerOptions>;
 
 /** How the listener listens. */
 export interface ListenerSettings {
-  readonly address: ListenAddress;
+  readonly address: ListenAddress | SocketAddress;
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsPaths | undefined;
   /** The tokens of --listen-token. */
   readonly tokens: readonly ListenToken[];
   readonly tokenFile: string | undefined;
@@ -175,19 +189,17 @@ export interface ListenerSettings {
 
 /** Undefined without --listen. Pure. */
 export function listenerOf(values: ListenerValues): ListenerSettings | undefined {
-  const address = values.listen === undefined ? undefined : readAddress(values.listen);
+  const address = values.listen === undefined ? undefined : readTarget(values.listen);
   if (!address) return undefined;
-  const { host } = address;
-  // Every interface has many names; which of them count is for --allowed-host to say.
-  const own = ['0.0.0.0', '::'].includes(host) ? [] : [host.includes(':') ? `[${host}]` : host];
   return {
     address,
+    tls: tlsPaths(values),
     tokens: [...new Set(values.listenToken)].map((secret, index) => ({
       name: index === 0 ? 'listen-token' : `listen-token-${index + 1}`,
       secret,
     })),
     tokenFile: values.listenTokenFile,
-    allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
+    allowedHosts: [...ownNames(address), ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
     forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
     maxClients: values.maxClients,
@@ -200,6 +212,12 @@ export function listenerOf(values: ListenerValues): ListenerSettings | undefined
   };
 }
 
+/** The host of the address; --allowed-host names those of a wildcard address. */
+function ownNames(address: ListenAddress | SocketAddress): string[] {
+  if ('socketPath' in address || ['0.0.0.0', '::'].includes(address.host)) return [];
+  return [address.host.includes(':') ? `[${address.host}]` : address.host];
+}
+
 export interface ListenerChoices {
   /** The flag or variable that each option was given by; absent where the default stands. */
   readonly from: Readonly<Partial<Record<string, string>>>;
@@ -208,7 +226,10 @@ export interface ListenerChoices {
   readonly forStdio: readonly string[];
 }
 
-/** Returns the problems of the options taken together, with the names that were used. Pure. */
+/**
+ * Returns the problems of the options taken together, with the names that were used. Reads the
+ * files of TLS.
+ */
 export function listenerProblems(
   values: ListenerValues,
   { from, profiles, forStdio }: ListenerChoices,
@@ -220,10 +241,19 @@ export function listenerProblems(
   }
   const problems: string[] = [];
   const address = readAddress(values.listen);
-  const hasToken = values.listenToken.length > 0 || values.listenTokenFile !== undefined;
-  if (address && !isLoopback(address.host) && !hasToken) {
+  const authenticates =
+    values.listenToken.length > 0 ||
+    values.listenTokenFile !== undefined ||
+    values.listenClientCa !== undefined;
+  if (address && !isLoopback(address.host) && !authenticates) {
     problems.push(
-      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN) or --listen-token-file, or listen on 127.0.0.1`,
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), --listen-token-file or --listen-client-ca, or listen on 127.0.0.1`,
+    );
+  }
+  problems.push(...tlsProblems(values, from, Date.now()));
+  if (readSocketAddress(values.listen) && values.listenTlsCert !== undefined) {
+    problems.push(
+      `${nameOf('listenTlsCert')} has no meaning with a unix socket, whose bytes no network carries: remove it, or listen on host:port`,
     );
   }
   if (profiles > 1) {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
@@ -18,33 +18,20 @@ import {
 import { responseText, unreadableRefusal } from './bad-request.ts';
 import { discard, type ReadBody, readBody } from './body.ts';
 import { Capacity, shortageText } from './capacity.ts';
-import { Connections, MAX_UNADMITTED } from './connections.ts';
+import { Connections } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
+import { createNodeServer } from './node-server.ts';
+import { openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
+import { acceptTls } from './tls-connections.ts';
+import type { TlsMaterial } from './tls-files.ts';
 import type { Tokens } from './tokens.ts';
 import { waitForQuietTurn, waitForTurn } from './turns.ts';
 import { UnreadAnswers } from './unread-answers.ts';
+import type { WatchedFiles } from './watched-files.ts';
 
-/**
- * Limits for receiving a request; a slow sender occupies a connection. Responses may take any time.
- */
-const MAX_HEAD_MS = 5_000;
-const MAX_REQUEST_MS = 120_000;
-const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
-/**
- * Longer than AWS load balancers (60 s): the side that reuses a connection must be the one that
- * closes it.
- */
-const KEEP_ALIVE_MS = 65_000;
-/**
- * TCP keepalive finds clients that vanished on a quiet stream, which would occupy --max-streams.
- * Sooner than AWS NAT gateways forget a connection (350 s).
- */
-const KEEPALIVE_PROBE_MS = 60_000;
-/** Connections that the system may accept before others are closed to make room. */
-const BACKLOG = 511;
 /** Pipelined requests on one connection; few clients send two. */
 const MAX_PIPELINED = 16;
 /** Bytes of an oversized body that are read, so that its sender can read the response. */
@@ -70,7 +57,9 @@ export interface RefusedRequest {
   readonly token: string | undefined;
 }
 
-export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | 'tokenFile'> {
+export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls'> {
+  /** Undefined: plain HTTP. Closed by the caller. */
+  readonly tls?: WatchedFiles<TlsMaterial> | undefined;
   /** The valid tokens; opened and closed by the caller. */
   readonly tokens: Tokens;
   readonly clock: Clock;
@@ -78,6 +67,8 @@ export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | '
   /** Returns why requests would fail now, or undefined; must contain no secret. */
   readonly unreadyReason: () => Promise<string | undefined>;
   readonly onRefused: (refused: RefusedRequest) => void;
+  /** Called with the address of each client whose TLS handshake failed, and the cause. */
+  readonly onHandshakeFailed?: (address: string, cause: string) => void;
   /** Called with the address of each connection that is closed to make room. */
   readonly onDisconnected: (address: string) => void;
 }
@@ -121,20 +112,7 @@ export class HttpListener {
       unread: new UnreadAnswers(),
       forwarded: options.forwardedHeaders,
     };
-    this.#server = createServer({
-      maxHeaderSize: options.maxHeaderBytes,
-      // Missing Host headers are rejected in `admissionRefusal`, so that they are reported.
-      requireHostHeader: false,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: MAX_HEAD_MS,
-      requestTimeout: MAX_REQUEST_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_PROBE_MS,
-    });
-    // The total size is bounded; a count limit would silently drop headers.
-    this.#server.maxHeadersCount = 0;
-    this.#server.maxConnections = options.maxClients + MAX_UNADMITTED + BACKLOG;
+    this.#server = createNodeServer(options);
     this.#connections = new Connections(
       options,
       (socket) => this.#activeOn(socket).length === 0,
@@ -144,7 +122,8 @@ export class HttpListener {
       },
     );
     options.tokens.onChange(() => this.#cutRevoked());
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket));
+    if (options.tls) acceptTls(this.#server, this.#connections, (socket) => this.#connected(socket), options);
+    else this.#server.on('connection', (socket: Socket) => this.#connected(socket));
     this.#server.on('request', (request, response) => this.#serve(request, response));
     // `Expect: 100-continue`: a refusal answers it without reading the body.
     this.#server.on('checkContinue', (request, response) => this.#serve(request, response));
@@ -156,14 +135,7 @@ export class HttpListener {
   /** @throws the error of the operating system, where the address cannot be listened on. */
   static async open(options: HttpListenerOptions): Promise<HttpListener> {
     const listener = new HttpListener(options);
-    const { host, port } = options.address;
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once('error', reject);
-      listener.#server.listen(port, host, BACKLOG, () => {
-        listener.#server.off('error', reject);
-        resolve();
-      });
-    });
+    await openServer(listener.#server, options.address);
     // On EMFILE, open connections are served and later ones may succeed.
     listener.#server.on('error', () => undefined);
     return listener;
@@ -180,10 +152,13 @@ export class HttpListener {
 
   /** The URL of the listener. */
   get url(): string {
-    const address = this.#server.address();
-    const { host } = this.#options.address;
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${this.#options.path || '/'}`;
+    const { address, tls, path } = this.#options;
+    const scheme = tls ? 'https' : 'http';
+    if ('socketPath' in address) return `${scheme}+unix:${address.socketPath}${path || '/'}`;
+    const bound = this.#server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+    return `${scheme}://${host}:${port}${path || '/'}`;
   }
 
   #connected(socket: Socket): void {

@@ -131,13 +131,15 @@ const WILDCARDS: readonly string[] = ['0.0.0.0', '::', '*'];
 
 function httpParts(format: ClientFormat, settings: Settings, name: string): Parts {
   const { listener } = settings;
-  if (!format.http || !listener) throw new TypeError(`${format.title} connects to no URL`);
+  if (!format.http || !listener || 'socketPath' in listener.address)
+    throw new TypeError(`${format.title} connects to no URL`);
   const { host, port } = listener.address;
+  const scheme = listener.tls ? 'https' : 'http';
   const shownHost = WILDCARDS.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   const hasToken = listener.tokens.length > 0 || listener.tokenFile !== undefined;
   const bearer = `Bearer ${format.placeholder(TOKEN_VARIABLE)}`;
   const server: HttpServer = {
-    url: `http://${shownHost}:${port}${listener.path}`,
+    url: `${scheme}://${shownHost}:${port}${listener.path}`,
     headers: hasToken ? { Authorization: bearer } : {},
     tokenVariable: hasToken ? TOKEN_VARIABLE : undefined,
     maxAnswerMs: maxAnswerMs(settings),

@@ -30,7 +30,10 @@ export function mismatchOf(client: ClientName, settings: Settings): string | und
   const { title, http } = CLIENT_FORMATS[client];
   if (!http)
     return `${title} starts its servers on stdio, and connects to no URL of its file: omit ${from.listen}, or add --stdio.`;
-  return listener?.address.port === 0
+  const address = listener?.address;
+  if (address && 'socketPath' in address)
+    return `${title} connects to URLs, and to no unix socket: omit ${from.listen}, or add --stdio.`;
+  return address?.port === 0
     ? `${from.listen} with port 0 has another URL after each start: name a port.`
     : undefined;
 }

@@ -1,7 +1,13 @@
+/** A TCP address to listen on. */
 export interface ListenAddress {
   /** Without brackets. */
   readonly host: string;
   readonly port: number;
+}
+
+/** A unix socket to listen on. */
+export interface SocketAddress {
+  readonly socketPath: string;
 }
 
 /**
@@ -13,4 +19,15 @@ export function readAddress(value: string): ListenAddress | undefined {
   const host = v6 ?? name;
   const port = Number(digits);
   return host === undefined || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
+}
+
+/** The operating systems allow 103 to 107 bytes, and cut a longer path without an error. */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+/** `unix:/path`. Undefined where it is none. Pure. */
+export function readSocketAddress(value: string): SocketAddress | undefined {
+  const [, socketPath] = /^unix:(\/[^\0\r\n]*[^/\0\r\n])$/.exec(value) ?? [];
+  return socketPath === undefined || Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES
+    ? undefined
+    : { socketPath };
 }

@@ -62,6 +62,8 @@ export type ProxyEvent =
     }
   | { type: 'listener.tokens-read'; names: readonly string[] }
   | { type: 'listener.tokens-unusable'; message: string }
+  | { type: 'listener.tls-unusable'; message: string }
+  | { type: 'client.handshake-failed'; address: string; message: string }
   | { type: 'listener.opened'; url: string }
   | { type: 'status.opened'; url: string }
   | { type: 'listener.not-ready'; reason: string; message: string }
