@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { causeText } from '../../core/errors/errors.ts';
-import { type FilesRead, fileProblem } from './watched-files.ts';
+import { fileProblem } from './trusted-file.ts';
+import type { FilesRead } from './watched-files.ts';
 
 /** The files of the listener's TLS. */
 export interface TlsPaths {
@@ -52,7 +53,7 @@ function readPem(paths: TlsPaths, which: keyof TlsPaths): string {
   const path = paths[which] ?? '';
   let problem: string | undefined;
   try {
-    problem = fileProblem(path, MAX_FILE_BYTES);
+    problem = fileProblem(statSync(path, { bigint: true }), MAX_FILE_BYTES);
     if (problem === undefined) return readFileSync(path, 'utf8');
   } catch (error) {
     problem = causeText(error);

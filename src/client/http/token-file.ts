@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
+import type { UnusableFile } from './file-watch.ts';
+import { fileProblem, stampOf } from './trusted-file.ts';
 
 /** A token of the listener and the name used in logs and limits. */
 export interface ListenToken {
@@ -19,7 +21,11 @@ export const secretProblem = (value: string): string | undefined =>
     ? undefined
     : 'needs at least 16 characters, printable ASCII without blanks, as openssl rand -hex 24 gives';
 
-export type TokensRead = { readonly tokens: readonly ListenToken[] } | { readonly problem: string };
+export interface ListenTokens {
+  readonly tokens: readonly ListenToken[];
+}
+
+export type TokensRead = ListenTokens | UnusableFile;
 
 /**
  * Reads `name=secret` lines; blank lines and lines starting with # are ignored. A name may have
@@ -51,25 +57,6 @@ export function readTokens(text: string): TokensRead {
   return tokens.length === 0 ? { problem: 'it has no name=secret line' } : { tokens };
 }
 
-const WRITABLE_BY_ALL = 0o002n;
-
-interface FileFacts {
-  isFile(): boolean;
-  readonly mode: bigint;
-  readonly size: bigint;
-  readonly ino: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
-/** Reading a FIFO or a device would block. */
-function fileProblem(facts: FileFacts): string | undefined {
-  if (!facts.isFile()) return 'it is not a regular file';
-  // Not its owner or group: containers mount secrets that belong to others. Windows has no modes.
-  if (process.getuid && (facts.mode & WRITABLE_BY_ALL) !== 0n) return 'every user can write to it';
-  return facts.size > MAX_FILE_BYTES ? `it is longer than ${MAX_FILE_BYTES} bytes` : undefined;
-}
-
 const unreadable = (error: unknown): TokensRead => ({
   problem: error instanceof Error ? error.message : String(error),
 });
@@ -77,7 +64,7 @@ const unreadable = (error: unknown): TokensRead => ({
 /** Reads the file at startup, where an unusable one ends the process. */
 export function loadTokens(path: string): TokensRead {
   try {
-    const problem = fileProblem(statSync(path, { bigint: true }));
+    const problem = fileProblem(statSync(path, { bigint: true }), MAX_FILE_BYTES);
     return problem ? { problem } : readTokens(readFileSync(path, 'utf8'));
   } catch (error) {
     return unreadable(error);
@@ -98,10 +85,10 @@ export class TokenFile {
     try {
       const facts = await stat(this.#path, { bigint: true });
       // Stat before reading: a change during the read is found next time.
-      const seen = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
+      const seen = stampOf(facts);
       if (seen === this.#seen) return undefined;
       this.#seen = seen;
-      const problem = fileProblem(facts);
+      const problem = fileProblem(facts, MAX_FILE_BYTES);
       return problem ? { problem } : readTokens(await readFile(this.#path, 'utf8'));
     } catch (error) {
       this.#seen = '';

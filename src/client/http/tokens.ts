@@ -1,9 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Clock, Timer } from '../../core/time/clock.ts';
-import { type ListenToken, TokenFile, type TokensRead } from './token-file.ts';
-
-/** How soon a removed secret stops working. */
-const FILE_CHECK_INTERVAL_MS = 1_000;
+import type { Clock } from '../../core/time/clock.ts';
+import { FileWatch } from './file-watch.ts';
+import { type ListenToken, type ListenTokens, TokenFile } from './token-file.ts';
 
 export interface TokensOptions {
   /** Tokens of --listen-token; valid until the process ends. */
@@ -32,9 +30,7 @@ export class Tokens {
   readonly #options: TokensOptions;
   readonly #file: TokenFile | undefined;
   #known: readonly KnownToken[] = [];
-  #problem: string | undefined;
-  #timer: Timer | undefined;
-  #closed = false;
+  #watch: FileWatch<ListenTokens> | undefined;
   #listener: () => void = () => undefined;
 
   constructor(options: TokensOptions) {
@@ -58,32 +54,22 @@ export class Tokens {
    * @throws Error where it cannot be used.
    */
   async open(): Promise<void> {
-    const read = await this.#file?.changed();
+    const file = this.#file;
+    if (!file) return;
+    const read = await file.changed();
     if (read && 'problem' in read) throw new Error(`the file of --listen-token-file: ${read.problem}`);
     if (read) this.#use([...this.#options.fixed, ...read.tokens]);
-    if (this.#file) this.#watch(this.#file);
-  }
-
-  #watch(file: TokenFile): void {
-    const { clock } = this.#options;
-    const check = async (): Promise<void> => {
-      const read = await file.changed();
-      if (this.#closed) return;
-      if (read) this.#applyFile(read);
-      this.#watch(file);
-    };
-    this.#timer = clock.schedule(FILE_CHECK_INTERVAL_MS, () => void check(), { keepAlive: false });
-  }
-
-  #applyFile(read: TokensRead): void {
-    if ('problem' in read) {
-      if (read.problem !== this.#problem) this.#options.onUnusable(read.problem);
-      this.#problem = read.problem;
-      return;
-    }
-    this.#problem = undefined;
-    this.#use([...this.#options.fixed, ...read.tokens]);
-    this.#listener();
+    const { clock, fixed, onUnusable } = this.#options;
+    this.#watch = new FileWatch({
+      clock,
+      changed: () => file.changed(),
+      onRead: ({ tokens }) => {
+        this.#use([...fixed, ...tokens]);
+        this.#listener();
+      },
+      onUnusable,
+    });
+    this.#watch.start();
   }
 
   #use(tokens: readonly ListenToken[]): void {
@@ -113,7 +99,6 @@ export class Tokens {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#timer?.cancel();
+    this.#watch?.close();
   }
 }

@@ -1,37 +1,10 @@
-import { statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import type { Clock, Timer } from '../../core/time/clock.ts';
-
-/** How soon an edit counts. */
-const CHECK_INTERVAL_MS = 1_000;
-
-interface StampedFacts {
-  isFile(): boolean;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly mode: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
-const stampOf = ({ ino, size, mode, mtimeNs, ctimeNs }: StampedFacts): string =>
-  `${ino} ${size} ${mode} ${mtimeNs} ${ctimeNs}`;
-
-const WRITABLE_BY_ALL = 0o002n;
-
-/**
- * Why a file cannot be trusted or read; undefined where it can. Reading a FIFO or a device would
- * block. Its owner and group are not compared: containers mount files that belong to others.
- */
-export function fileProblem(path: string, maxBytes: number): string | undefined {
-  const facts = statSync(path, { bigint: true });
-  if (!facts.isFile()) return 'it is not a regular file';
-  if (process.getuid && (facts.mode & WRITABLE_BY_ALL) !== 0n) return 'every user can write to it';
-  return facts.size > maxBytes ? `it is longer than ${maxBytes} bytes` : undefined;
-}
+import type { Clock } from '../../core/time/clock.ts';
+import { FileWatch, type UnusableFile } from './file-watch.ts';
+import { stampOf } from './trusted-file.ts';
 
 /** The result of reading the files: their content, or why they cannot be used. */
-export type FilesRead<T> = { readonly value: T } | { readonly problem: string };
+export type FilesRead<T> = { readonly value: T } | UnusableFile;
 
 export interface WatchedFilesOptions<T> {
   readonly paths: readonly string[];
@@ -42,21 +15,26 @@ export interface WatchedFilesOptions<T> {
   readonly onUnusable: (problem: string) => void;
 }
 
-/** The content of files that are read again when one of them changes. */
+/** The content of files that are read together, and again when one of them changes. */
 export class WatchedFiles<T> {
   readonly #options: WatchedFilesOptions<T>;
+  readonly #watch: FileWatch<{ readonly value: T }>;
   #value: T;
   #stamps: string;
-  #problem: string | undefined;
-  #timer: Timer | undefined;
-  #closed = false;
   #listeners: ((value: T) => void)[] = [];
 
   private constructor(options: WatchedFilesOptions<T>, value: T, stamps: string) {
+    const { clock, onUnusable } = options;
     this.#options = options;
     this.#value = value;
     this.#stamps = stamps;
-    this.#watch();
+    this.#watch = new FileWatch({
+      clock,
+      changed: () => this.#changed(),
+      onRead: (read) => this.#use(read.value),
+      onUnusable,
+    });
+    this.#watch.start();
   }
 
   /** @throws Error where the files cannot be used. */
@@ -79,32 +57,19 @@ export class WatchedFiles<T> {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#timer?.cancel();
+    this.#watch.close();
   }
 
-  #watch(): void {
-    const { clock, paths } = this.#options;
-    const check = async (): Promise<void> => {
-      const stamps = await stampsOf(paths);
-      if (this.#closed) return;
-      if (stamps !== this.#stamps) this.#apply(stamps);
-      this.#watch();
-    };
-    this.#timer = clock.schedule(CHECK_INTERVAL_MS, () => void check(), { keepAlive: false });
-  }
-
-  #apply(stamps: string): void {
+  async #changed(): Promise<FilesRead<T> | undefined> {
+    const stamps = await stampsOf(this.#options.paths);
+    if (stamps === this.#stamps) return undefined;
     this.#stamps = stamps;
-    const read = this.#options.read();
-    if ('problem' in read) {
-      if (read.problem !== this.#problem) this.#options.onUnusable(read.problem);
-      this.#problem = read.problem;
-      return;
-    }
-    this.#problem = undefined;
-    this.#value = read.value;
-    for (const listener of this.#listeners) listener(read.value);
+    return this.#options.read();
+  }
+
+  #use(value: T): void {
+    this.#value = value;
+    for (const listener of this.#listeners) listener(value);
   }
 }
 
