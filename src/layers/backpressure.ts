@@ -4,13 +4,14 @@ import type { Call, Layer } from '../core/pipeline/call.ts';
 import { addWait, targetOf } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { FairQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
-import type {
-  ConcurrencyLimiter,
-  LimiterCounts,
-  LimiterOptions,
-  LimiterSet,
-  OverloadReason,
-  Slot,
+import {
+  type ConcurrencyLimiter,
+  type LimiterCounts,
+  type LimiterOptions,
+  type LimiterSet,
+  type OverloadReason,
+  RejectionCounter,
+  type Slot,
 } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
@@ -100,6 +101,14 @@ export class OverloadedError extends ProxyError {
   }
 }
 
+/** The refusal of a limiter with so many running and queued calls. */
+export const overloadedAt = (
+  reason: OverloadReason,
+  { active, queued }: Pick<LimiterCounts, 'active' | 'queued'>,
+  { maxConcurrent, queueSize, queueTimeoutMs, errorCode }: LimiterOptions,
+): OverloadedError =>
+  new OverloadedError(reason, { active, queued, maxConcurrent, queueSize, queueTimeoutMs }, errorCode);
+
 interface QueuedCall {
   readonly signal: AbortSignal;
   readonly share: Share | undefined;
@@ -111,11 +120,7 @@ export class Limiter implements ConcurrencyLimiter {
   #active = 0;
   readonly #order = new FairQueue<Waiter<Slot, QueuedCall>, QueuedCall>(({ share }) => share);
   readonly #waiting = new WaitQueue<Slot, QueuedCall>({ order: this.#order });
-  readonly #rejected: Record<OverloadReason, number> = {
-    concurrency_limit: 0,
-    queue_full: 0,
-    queue_timeout: 0,
-  };
+  readonly #rejections = new RejectionCounter();
 
   constructor(options: LimiterOptions) {
     this.#options = options;
@@ -133,17 +138,8 @@ export class Limiter implements ConcurrencyLimiter {
     return this.#waiting.size;
   }
 
-  /** Only refused calls are counted, not successes, failures or cancellations. */
   get counts(): LimiterCounts {
-    const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
-    return {
-      active: this.active,
-      queued: this.queued,
-      totalRejected: concurrency_limit + queue_full + queue_timeout,
-      rejectedConcurrencyLimit: concurrency_limit,
-      rejectedQueueFull: queue_full,
-      rejectedQueueTimeout: queue_timeout,
-    };
+    return this.#rejections.countsWith(this.active, this.queued);
   }
 
   /**
@@ -193,14 +189,8 @@ export class Limiter implements ConcurrencyLimiter {
   }
 
   #overloaded(reason: OverloadReason): OverloadedError {
-    this.#rejected[reason]++;
-    const { maxConcurrent, queueSize, queueTimeoutMs, errorCode } = this.#options;
-    const { active, queued } = this;
-    return new OverloadedError(
-      reason,
-      { active, queued, maxConcurrent, queueSize, queueTimeoutMs },
-      errorCode,
-    );
+    this.#rejections.add(reason);
+    return overloadedAt(reason, this, this.#options);
   }
 
   /** Refuses all queued calls with this error, at shutdown. */

@@ -1,6 +1,6 @@
 import { ERROR_CODES } from '../core/errors/error-table.ts';
 import { isObject } from '../core/jsonrpc/message.ts';
-import type { OverloadReason, Slot } from '../core/pipeline/limits.ts';
+import { RejectionCounter, type Slot } from '../core/pipeline/limits.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { Limiter, OverloadedError } from '../layers/backpressure.ts';
 import {
@@ -34,11 +34,7 @@ export class Backpressure {
   readonly #tools: ReadonlyMap<string, Limiter>;
   /** The limiters of clients that have calls. */
   readonly #clients = new Map<string, Limiter>();
-  readonly #rejected: Record<OverloadReason, number> = {
-    concurrency_limit: 0,
-    queue_full: 0,
-    queue_timeout: 0,
-  };
+  readonly #rejections = new RejectionCounter();
   #queued = 0;
 
   /** @throws OptionsError with all problems. */
@@ -73,15 +69,7 @@ export class Backpressure {
 
   /** The counts at this moment. */
   metrics(): BackpressureMetrics {
-    const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
-    return {
-      active: this.active,
-      queued: this.queued,
-      totalRejected: concurrency_limit + queue_full + queue_timeout,
-      rejectedConcurrencyLimit: concurrency_limit,
-      rejectedQueueFull: queue_full,
-      rejectedQueueTimeout: queue_timeout,
-    };
+    return this.#rejections.countsWith(this.active, this.queued);
   }
 
   /** Limits the tool calls that arrive on a transport. */
@@ -183,7 +171,7 @@ export class Backpressure {
   #refused(error: unknown, { scope }: ScopedLimiter, call: Pick<Overload, 'tool' | 'client'>): never {
     if (error instanceof OverloadedError) {
       const { overload: reason, at } = error;
-      this.#rejected[reason]++;
+      this.#rejections.add(reason);
       try {
         const { active, queued } = at;
         const told = this.#options.onOverload?.({ reason, scope, ...call, active, queued });

@@ -1,15 +1,16 @@
 import type { ProxyError } from '../core/errors/errors.ts';
 import { FairQueue, type Share } from '../core/pipeline/fair-queue.ts';
-import type {
-  ConcurrencyLimiter,
-  LimiterCounts,
-  LimiterOptions,
-  OverloadReason,
-  Slot,
+import {
+  type ConcurrencyLimiter,
+  type LimiterCounts,
+  type LimiterOptions,
+  type OverloadReason,
+  RejectionCounter,
+  type Slot,
 } from '../core/pipeline/limits.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
-import { OverloadedError } from '../layers/backpressure.ts';
+import { type OverloadedError, overloadedAt } from '../layers/backpressure.ts';
 import { type Link, LOCAL } from './link.ts';
 
 /** A replica that has died holds its leases for so long. */
@@ -54,11 +55,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   #poll: Timer | undefined;
   #renewal: Timer | undefined;
   #leaving: ProxyError | undefined;
-  readonly #rejected: Record<OverloadReason, number> = {
-    concurrency_limit: 0,
-    queue_full: 0,
-    queue_timeout: 0,
-  };
+  readonly #rejections = new RejectionCounter();
 
   constructor(deps: SharedConcurrencyDeps) {
     this.#deps = deps;
@@ -71,15 +68,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   }
 
   get counts(): LimiterCounts {
-    const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
-    return {
-      active: this.#held.size,
-      queued: this.#queue.size,
-      totalRejected: concurrency_limit + queue_full + queue_timeout,
-      rejectedConcurrencyLimit: concurrency_limit,
-      rejectedQueueFull: queue_full,
-      rejectedQueueTimeout: queue_timeout,
-    };
+    return this.#rejections.countsWith(this.#held.size, this.#queue.size);
   }
 
   enter(signal: AbortSignal, share?: Share): Promise<Slot> {
@@ -216,15 +205,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   }
 
   #overloaded(reason: OverloadReason): OverloadedError {
-    this.#rejected[reason]++;
-    const { maxConcurrent, queueSize, queueTimeoutMs, errorCode } = this.#deps.options;
-    const at = {
-      active: this.#held.size,
-      queued: this.#queue.size,
-      maxConcurrent,
-      queueSize,
-      queueTimeoutMs,
-    };
-    return new OverloadedError(reason, at, errorCode);
+    this.#rejections.add(reason);
+    return overloadedAt(reason, this.counts, this.#deps.options);
   }
 }

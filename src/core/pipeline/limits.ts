@@ -49,6 +49,32 @@ export interface LimiterCounts {
 /** Why a call gets no slot. */
 export type OverloadReason = 'concurrency_limit' | 'queue_full' | 'queue_timeout';
 
+/** Counts refused calls, not successes, failures or cancellations. */
+export class RejectionCounter {
+  readonly #rejected: Record<OverloadReason, number> = {
+    concurrency_limit: 0,
+    queue_full: 0,
+    queue_timeout: 0,
+  };
+
+  add(reason: OverloadReason): void {
+    this.#rejected[reason]++;
+  }
+
+  /** The counts of a limiter with so many running and queued calls. */
+  countsWith(active: number, queued: number): LimiterCounts {
+    const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
+    return {
+      active,
+      queued,
+      totalRejected: concurrency_limit + queue_full + queue_timeout,
+      rejectedConcurrencyLimit: concurrency_limit,
+      rejectedQueueFull: queue_full,
+      rejectedQueueTimeout: queue_timeout,
+    };
+  }
+}
+
 export interface LimiterOptions {
   readonly maxConcurrent: number;
   readonly queueSize: number;
