@@ -1,13 +1,7 @@
 import { COMMANDS, type Command, wordsOf } from './command-table.ts';
 import { configSchema } from './config/config-values.ts';
-import {
-  boundsOf,
-  flagOf,
-  OPTION_GROUPS,
-  type Option,
-  type OptionTable,
-  variableOf,
-} from './config/option.ts';
+import { withMemberNames } from './config/member-names.ts';
+import { boundsOf, OPTION_GROUPS, type Option, type OptionTable, variableOf } from './config/option.ts';
 import { defaultOf, describeOption, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
@@ -139,19 +133,12 @@ export function pageWith(page: string, examples: Readonly<Record<string, string>
 
 /** Options of the process, which a library does not have. */
 const OF_PROCESS: ReadonlySet<string> = new Set([
-  ...['config', 'envFile', 'stdio', 'listen', 'listenPath', 'maxHeaders', 'drainDelay', 'readyCheck'],
+  ...['config', 'envFile'],
   ...['status', 'statusToken', 'logLevel', 'logFile', 'logFormat', 'accessLog', 'accessLogArguments'],
 ]);
 
 const isOfLibrary = ([key, { group }]: readonly [string, Option]): boolean =>
-  !OF_PROCESS.has(key) && !key.startsWith('cloudwatch') && group !== 'Commands';
-
-/** Help texts name flags; a program names members. */
-const withMemberNames = (text: string): string =>
-  entries
-    .map(([key]) => key)
-    .sort((one, other) => other.length - one.length)
-    .reduce((named, key) => named.replaceAll(new RegExp(`${flagOf(key)}(?![\\w-])`, 'g'), key), text);
+  !OF_PROCESS.has(key) && !key.startsWith('cloudwatch') && group !== 'Commands' && group !== 'Listener';
 
 function typeOf(option: Option): string {
   switch (option.kind) {
@@ -186,7 +173,7 @@ function interfaceOf(name: string, about: string, options: readonly (readonly [s
     `/** ${about} */`,
     `export interface ${name} {`,
     ...options.flatMap(([key, option]) => [
-      ...comment(withMemberNames(describeOption(option))),
+      ...comment(withMemberNames(describeOption(option), Object.keys(OPTIONS))),
       `  readonly ${key}?: ${typeOf(option)} | undefined;`,
     ]),
     '}',
@@ -202,9 +189,7 @@ const keysOf = (name: string, about: string, options: readonly (readonly [string
 
 /** The source of src/library/proxy-options.ts. */
 export function libraryOptions(): string {
-  const ours = entries.filter(isOfLibrary);
-  const ofListener = ours.filter(([, { group }]) => group === 'Listener');
-  const ofProxy = ours.filter(([, { group }]) => group !== 'Listener');
+  const ofProxy = entries.filter(isOfLibrary);
   return `${[
     '// Made by `npm run docs` from the option tables.',
     '',
@@ -214,14 +199,6 @@ export function libraryOptions(): string {
       ofProxy,
     ),
     '',
-    ...interfaceOf(
-      'ListenerOptions',
-      'The options of a listener, in addition to those of its proxy.',
-      ofListener,
-    ),
-    '',
     ...keysOf('PROXY_OPTION_KEYS', 'The members of `ProxyOptions`.', ofProxy),
-    '',
-    ...keysOf('LISTENER_OPTION_KEYS', 'The members of `ListenerOptions`.', ofListener),
   ].join('\n')}\n`;
 }

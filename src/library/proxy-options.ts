@@ -293,78 +293,6 @@ export interface ProxyOptions {
   readonly lazy?: boolean | undefined;
 }
 
-/** The options of a listener, in addition to those of its proxy. */
-export interface ListenerOptions {
-  /**
-   * PEM file with the certificate chain of listen, which then serves https only; read again when
-   * it changes, without closing connections
-   */
-  readonly listenTlsCert?: string | undefined;
-  /**
-   * PEM file with the private key of listenTlsCert, without a passphrase; read again when it
-   * changes
-   */
-  readonly listenTlsKey?: string | undefined;
-  /**
-   * PEM file of certificate authorities; clients of listen must then present a certificate of
-   * such an authority (mutual TLS); read again when it changes
-   */
-  readonly listenClientCa?: string | undefined;
-  /**
-   * bearer token that clients of listen must send; required unless listen is a loopback address.
-   * The variable keeps the token out of process lists, the flag does not
-   */
-  readonly listenToken?: string | readonly string[] | undefined;
-  /**
-   * file of further tokens for listen, one name=secret per line, read again when the file
-   * changes; logs and limits use the names
-   */
-  readonly listenTokenFile?: string | undefined;
-  /**
-   * Host header that listen accepts in addition to the default, with or without port; * = any
-   * (default: loopback names and the host of listen)
-   */
-  readonly allowedHost?: string | readonly string[] | undefined;
-  /**
-   * origin of web pages that may use listen in addition to the default, such as
-   * https://app.example.com; * = any (default: pages on loopback addresses)
-   */
-  readonly allowedOrigin?: string | readonly string[] | undefined;
-  /**
-   * header passed between clients of listen and the server, in both directions and in addition
-   * to the default; never a header that the proxy owns (default: headers of MCP, traceparent,
-   * tracestate, baggage)
-   */
-  readonly forwardHeader?: string | readonly string[] | undefined;
-  /**
-   * maximum number of client connections, and of requests in flight, at listen; further ones are
-   * answered with 503 (an integer from 1 to 65536; default: 1024)
-   */
-  readonly maxClients?: number | undefined;
-  /**
-   * maximum number of connections to listen from one address (IPv6: from one /64). Behind a load
-   * balancer all clients have one address: set the value of maxClients (an integer from 1 to
-   * 65536; default: three quarters of maxClients; the value of maxClients for loopback
-   * addresses)
-   */
-  readonly maxClientsPerAddress?: number | undefined;
-  /**
-   * maximum number of open GET streams and subscriptions at listen; further ones are answered
-   * with 503 (an integer from 1 to 65536; default: 512)
-   */
-  readonly maxStreams?: number | undefined;
-  /**
-   * longest request body that listen accepts; a longer body is answered with 413 (a whole number
-   * of bytes from 1024 to 268435456; default: 16777216)
-   */
-  readonly maxBody?: number | undefined;
-  /**
-   * send a comment on an event stream of listen after each silence of this length, so that load
-   * balancers keep the stream open; 0 = never (a number of seconds >= 0; default: 25)
-   */
-  readonly sseKeepalive?: number | undefined;
-}
-
 /** The members of `ProxyOptions`. */
 export const PROXY_OPTION_KEYS = [
   'service',
@@ -428,21 +356,4 @@ export const PROXY_OPTION_KEYS = [
   'maxTotalSessions',
   'drainTimeout',
   'lazy',
-] as const;
-
-/** The members of `ListenerOptions`. */
-export const LISTENER_OPTION_KEYS = [
-  'listenTlsCert',
-  'listenTlsKey',
-  'listenClientCa',
-  'listenToken',
-  'listenTokenFile',
-  'allowedHost',
-  'allowedOrigin',
-  'forwardHeader',
-  'maxClients',
-  'maxClientsPerAddress',
-  'maxStreams',
-  'maxBody',
-  'sseKeepalive',
 ] as const;

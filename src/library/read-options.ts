@@ -1,6 +1,7 @@
 import { credentialProblem } from '../auth/credentials/source.ts';
 import type { Arguments } from '../config/argv.ts';
-import { flagOf, type Option, type OptionTable } from '../config/option.ts';
+import { withMemberNames } from '../config/member-names.ts';
+import type { Option, OptionTable } from '../config/option.ts';
 import { didYouMean } from '../config/spelling.ts';
 import { OPTIONS, readSettings, type Settings } from '../settings.ts';
 import { type OptionProblem, OptionsError } from './options-error.ts';
@@ -27,9 +28,7 @@ function textsOf({ kind }: Option, value: unknown): string[] | undefined {
 
 /** Flags and variables in a problem become the members that a program sets. */
 function asMembers(problem: string): OptionProblem {
-  const message = Object.keys(TABLE)
-    .sort((one, other) => other.length - one.length)
-    .reduce((text, key) => text.replaceAll(new RegExp(`${flagOf(key)}(?![\\w-])`, 'g'), key), problem)
+  const message = withMemberNames(problem, Object.keys(TABLE))
     .replaceAll(/ \(or MCP_PROXY_[A-Z_]+\)/g, '')
     .replace(/^(?:the endpoint|MCP_PROXY_ENDPOINT)\b/, 'endpoint');
   const [first = ''] = message.split(' ', 1);

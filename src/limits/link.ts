@@ -59,10 +59,6 @@ export class Link {
     return this.#replicas;
   }
 
-  get isLocal(): boolean {
-    return this.#mode === 'local';
-  }
-
   get epoch(): number {
     return this.#epoch;
   }

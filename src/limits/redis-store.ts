@@ -2,7 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import type { RateCommand } from './rate-bucket.ts';
 import type { RedisTarget } from './redis-url.ts';
 import { LEASE_SCRIPT, RATE_SCRIPT, REPLICA_SCRIPT } from './scripts.ts';
-import type { LimitStore } from './store.ts';
+import type { LimitStore, StoreDeps } from './store.ts';
 
 /** A server that does not answer the handshake: calls use their local share meanwhile. */
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -11,16 +11,6 @@ const RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 2_000;
 
 type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
-
-export interface RedisStoreDeps {
-  /** The name of this replica. */
-  readonly replica: string;
-  /** Called with a key when another replica has given back a lease of it. */
-  readonly onFree: (key: string) => void;
-  /** Called with each error of the connection. */
-  readonly onError: (error: Error) => void;
-  readonly random: () => number;
-}
 
 /** TLS checks the name of a node, which a lookup would replace by an address. */
 const lookUpNothing = (address: string, done: (error: null, address: string) => void): void =>
@@ -84,7 +74,7 @@ function argumentsOf(command: RateCommand): (string | number)[] {
 }
 
 /** The store in Redis or Valkey. */
-export function redisStore(target: RedisTarget, deps: RedisStoreDeps): LimitStore {
+export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
   const { replica, onFree, onError, random } = deps;
   const client = connect(target, random);
   const subscriber = connect(target, random);

@@ -7,7 +7,7 @@ import type { BucketLimit } from './rate-bucket.ts';
 import { type RedisTarget, readRedisUrl } from './redis-url.ts';
 import { SharedConcurrency } from './shared-concurrency.ts';
 import { SharedRate } from './shared-rate.ts';
-import type { LimitStore } from './store.ts';
+import type { LimitStore, StoreDeps } from './store.ts';
 
 export interface SharedLimitsOptions {
   /** A valid value of `--limits`. */
@@ -17,13 +17,6 @@ export interface SharedLimitsOptions {
   readonly minReplicas: number;
   readonly clock: Clock;
   readonly events: Events;
-}
-
-export interface StoreDeps {
-  readonly replica: string;
-  readonly onFree: (key: string) => void;
-  readonly onError: (error: Error) => void;
-  readonly random: () => number;
 }
 
 /** Opens the store of a target; replaced in tests. */
@@ -69,10 +62,6 @@ export class SharedLimits {
       clock,
       events,
     });
-  }
-
-  get state(): { readonly shared: boolean; readonly replicas: number } {
-    return { shared: !this.#link.isLocal, replicas: this.#link.replicas };
   }
 
   rate(key: string, limit: BucketLimit): RateLimiter {

@@ -16,6 +16,17 @@ export interface SharedRateAnswer extends RateAnswer {
   readonly otherLimit: string | undefined;
 }
 
+/** The parts of the process that a store reports to. */
+export interface StoreDeps {
+  /** The name of this replica. */
+  readonly replica: string;
+  /** Called with a key when another replica has given back a lease of it. */
+  readonly onFree: (key: string) => void;
+  /** Called with each error of the connection. */
+  readonly onError: (error: Error) => void;
+  readonly random: () => number;
+}
+
 /** The shared state of the replicas. Each method is one operation, which rejects where it fails. */
 export interface LimitStore {
   /** Resolves with the first connection, and rejects with the first error before it. */
