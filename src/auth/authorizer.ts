@@ -34,7 +34,7 @@ export interface CredentialRefusal {
   readonly kind: RefusalKind;
   /** The message of the server, shortened and without secrets. */
   readonly message: string;
-  /** The WWW-Authenticate header; "" if there is none. */
+  /** The WWW-Authenticate header, or "" for a response without it. */
   readonly challenge: string;
 }
 
@@ -82,7 +82,7 @@ export interface Authorizer<C extends Credential = Credential> {
   /**
    * Called at most once per request after a refusal, once for all callers.
    * @param refused - the credential of the request; undefined only with `learnsFromRefusal`.
-   * @returns another credential, which permits one re-send; undefined if there is none.
+   * @returns another credential, with which the request is sent once more; or undefined.
    * @throws ProxyError instead of the server's answer, where the user can do more with it.
    */
   refresh(refused: C | undefined, refusal: CredentialRefusal, signal: AbortSignal): Promise<C | undefined>;

@@ -4,6 +4,7 @@ import {
   readAddress,
   readSocketAddress,
   type SocketAddress,
+  urlHost,
 } from '../../core/http/listen-address.ts';
 import { isLoopback } from '../../core/http/loopback.ts';
 import { forwardProblem } from './headers.ts';
@@ -215,7 +216,7 @@ export function listenerOf(values: ListenerValues): ListenerSettings | undefined
 /** The host of the address; --allowed-host names those of a wildcard address. */
 function ownNames(address: ListenAddress | SocketAddress): string[] {
   if ('socketPath' in address || ['0.0.0.0', '::'].includes(address.host)) return [];
-  return [address.host.includes(':') ? `[${address.host}]` : address.host];
+  return [urlHost(address.host)];
 }
 
 export interface ListenerChoices {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { urlHost } from '../../core/http/listen-address.ts';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import { groupOf, type Share } from '../../core/pipeline/fair-queue.ts';
@@ -157,8 +158,7 @@ export class HttpListener {
     if ('socketPath' in address) return `${scheme}+unix:${address.socketPath}${path || '/'}`;
     const bound = this.#server.address();
     const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
-    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-    return `${scheme}://${host}:${port}${path || '/'}`;
+    return `${scheme}://${urlHost(address.host)}:${port}${path || '/'}`;
   }
 
   #connected(socket: Socket): void {

@@ -1,4 +1,5 @@
 import type { Arguments } from '../../config/argv.ts';
+import { urlHost } from '../../core/http/listen-address.ts';
 import type { Settings } from '../../settings.ts';
 import { PACKAGE_NAME } from '../../version.ts';
 import { shellWord } from '../shell-word.ts';
@@ -135,7 +136,7 @@ function httpParts(format: ClientFormat, settings: Settings, name: string): Part
     throw new TypeError(`${format.title} connects to no URL`);
   const { host, port } = listener.address;
   const scheme = listener.tls ? 'https' : 'http';
-  const shownHost = WILDCARDS.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  const shownHost = WILDCARDS.includes(host) ? 'localhost' : urlHost(host);
   const hasToken = listener.tokens.length > 0 || listener.tokenFile !== undefined;
   const bearer = `Bearer ${format.placeholder(TOKEN_VARIABLE)}`;
   const server: HttpServer = {

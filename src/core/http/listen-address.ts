@@ -11,8 +11,8 @@ export interface SocketAddress {
 }
 
 /**
- * `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Undefined where it is
- * none. Pure.
+ * Reads `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Returns undefined
+ * for any other text. Pure.
  */
 export function readAddress(value: string): ListenAddress | undefined {
   const [, v6, name, digits] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value) ?? [];
@@ -21,10 +21,13 @@ export function readAddress(value: string): ListenAddress | undefined {
   return host === undefined || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
 }
 
+/** The host as URLs and Host headers contain it: an IPv6 address in brackets. Pure. */
+export const urlHost = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
 /** The operating systems allow 103 to 107 bytes, and cut a longer path without an error. */
 const MAX_SOCKET_PATH_BYTES = 103;
 
-/** `unix:/path`. Undefined where it is none. Pure. */
+/** Reads `unix:/path`; returns undefined for any other text. Pure. */
 export function readSocketAddress(value: string): SocketAddress | undefined {
   const [, socketPath] = /^unix:(\/[^\0\r\n]*[^/\0\r\n])$/.exec(value) ?? [];
   return socketPath === undefined || Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES

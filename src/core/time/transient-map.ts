@@ -52,22 +52,6 @@ export class TransientMap<K, V extends object> {
     return undefined;
   }
 
-  /** Takes out the entry that has been in longest. */
-  shift(): V | undefined {
-    for (const [key, { value }] of this.#boxes) {
-      this.delete(key);
-      return value;
-    }
-    return undefined;
-  }
-
-  /** The entry that came in last. Looks through all of them. */
-  last(): readonly [K, V] | undefined {
-    let last: readonly [K, V] | undefined;
-    for (const entry of this.entries()) last = entry;
-    return last;
-  }
-
   /** Oldest first. */
   *entries(): IterableIterator<readonly [K, V]> {
     for (const [key, { value }] of this.#boxes) if (value !== undefined) yield [key, value];

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { ListenAddress } from '../../core/http/listen-address.ts';
+import { type ListenAddress, urlHost } from '../../core/http/listen-address.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { CONTENT_TYPES, formatOf } from '../metrics/exposition.ts';
 import type { ProxyMetrics } from '../metrics/proxy-metrics.ts';
@@ -75,7 +75,7 @@ export class StatusServer {
     const address = this.#server.address();
     const { host } = this.#options.address;
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}/`;
+    return `http://${urlHost(host)}:${port}/`;
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -89,8 +89,7 @@ export class StatusServer {
       void this.#probe(path, response);
       return;
     }
-    const own = address.host.includes(':') ? `[${address.host}]` : address.host;
-    const refusal = statusRefusal(method, headers, { allowedHosts: [own], token });
+    const refusal = statusRefusal(method, headers, { allowedHosts: [urlHost(address.host)], token });
     if (refusal) {
       this.#send(response, refusal.status, 'text/plain', `${refusal.message}\n`, refusal.headers);
       return;

@@ -206,12 +206,8 @@ export class Exchange {
       throw this.#findLostSession(response, bytes) ?? missingAnswer(status, response.headers, bytes);
     }
     const found = parseBody(bytes, status, response.headers, readLimit);
-    const [first] = found;
-    if (first?.kind === 'response' && found.length === 1 && this.#posted === 1 && this.#pending.size > 0) {
-      this.#acceptAsAnswer(first);
-      return;
-    }
-    if (first?.kind === 'unusable' && isThrottledBody(bytes)) throw this.#statusError(response, bytes);
+    // Looked for only where no message was found, because it searches the text.
+    if (found[0]?.kind === 'unusable' && isThrottledBody(bytes)) throw this.#statusError(response, bytes);
     const answers = found.filter((each) => each.kind === 'response');
     const [only] = this.#posted === 1 && answers.length === 1 ? answers : [];
     for (const each of found) {

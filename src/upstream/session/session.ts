@@ -67,7 +67,8 @@ function isTransient(error: unknown): boolean {
   return error.fault === 'network' || isTemporary(Number(error.details.httpStatus ?? 0));
 }
 
-const isPing = ({ message }: Call): boolean => message.kind !== 'request' || message.method === 'ping';
+/** Members of a batch that are no requests do not count. */
+const isNoCall = ({ message }: Call): boolean => message.kind !== 'request' || message.method === 'ping';
 
 const mayAskClient = ({ message }: Call): boolean =>
   message.kind === 'request' && MAY_ASK_CLIENT.has(message.method);
@@ -215,7 +216,7 @@ export class Session implements Origin {
     const replies = calls.map((call) => this.#calls.expect(exchange, call));
     // Only after all are registered: a member that is already cancelled must not end the exchange.
     for (const call of calls) this.#calls.watch(exchange, call);
-    const lane = calls.every(isPing) ? 'control' : priority ? 'own' : 'request';
+    const lane = calls.every(isNoCall) ? 'control' : priority ? 'own' : 'request';
     const request: AttemptRequest = {
       method: token === undefined ? 'POST' : 'GET',
       lane: token === undefined ? lane : 'stream',
