@@ -34,7 +34,7 @@ export function credentialProblem(value: unknown): string | undefined {
 export async function resolveSource(source: CredentialSource): Promise<Resolved> {
   const identity = typeof source === 'function' ? await source() : source;
   const problem = credentialProblem(identity);
-  if (problem) throw new Error(`what the option credentials returned ${problem}`);
+  if (problem) throw new Error(`the option credentials gave a value that cannot sign: it ${problem}`);
   const { accountId } = identity;
   // Without an account, any two sets of credentials may belong to one identity.
   const principal = JSON.stringify(['program', accountId ?? null]);
