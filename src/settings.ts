@@ -1,5 +1,6 @@
 import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
+import { setsAuthorization, signsWithAws } from './auth/kinds.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
 import type { SigningScope } from './auth/signing.ts';
 import { variableProblems } from './auth/variable-problems.ts';
@@ -218,10 +219,9 @@ export async function readSettings(
 
   const { headers, problems: headerProblems } = readHeaders(values.header, { ...inFile, ...env });
   for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);
-  if (headers.authorization !== undefined && values.auth !== 'none') {
-    problems.push(
-      `${from.header} must not set authorization: requests are signed (--auth none sends them unsigned)`,
-    );
+  if (headers.authorization !== undefined && setsAuthorization(values.auth)) {
+    const owner = signsWithAws(values.auth) ? 'requests are signed' : `--auth ${values.auth} sets it`;
+    problems.push(`${from.header} must not set authorization: ${owner} (--auth none sends them unsigned)`);
   }
 
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
@@ -238,7 +238,7 @@ export async function readSettings(
   problems.push(...limitsProblems(values, from));
   problems.push(...retryProblems(values, from));
   problems.push(...accessLogProblems(values, from));
-  problems.push(...cloudWatchProblems(values, from, values.auth !== 'none'));
+  problems.push(...cloudWatchProblems(values, from, values.auth));
   if ('url' in endpoint) {
     problems.push(...connectToProblems(values.connectTo, endpoint.url, from.connectTo ?? ''));
     problems.push(...sessionHeaderProblems(headers, endpoint.url, values.service, from.header ?? ''));
@@ -246,7 +246,7 @@ export async function readSettings(
 
   const { service, region } = values;
   const signing =
-    'url' in endpoint && values.auth !== 'none'
+    'url' in endpoint && signsWithAws(values.auth)
       ? await findSigningScope({
           endpoint: endpoint.url,
           service,

@@ -1,13 +1,13 @@
 import type { Authorizer } from './auth/authorizer.ts';
+import { chooseAuthorizer } from './auth/choose-authorizer.ts';
 import { type CredentialProvider, createCredentialProvider } from './auth/credentials/caching-provider.ts';
 import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { identityIn, staticPrincipal } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
+import type { AuthKind } from './auth/kinds.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
-import { OptionalSigV4Authorizer, SigV4Authorizer } from './auth/sigv4-authorizer.ts';
-import { unsigned } from './auth/unsigned.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
 import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
@@ -270,13 +270,15 @@ export class Wiring {
   }
 
   #createAuthorizer(profile: string, requestHandler: unknown): Authorizer {
-    const { scope, skipAuth } = this.#settings;
-    if (!scope) return unsigned;
-    const signing = { scope, credentials: this.#newCredentialProvider(profile, requestHandler) };
-    if (!skipAuth) return new SigV4Authorizer(signing);
-    return new OptionalSigV4Authorizer(signing, () =>
-      this.events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' }),
-    );
+    const { auth, scope, skipAuth } = this.#settings;
+    return chooseAuthorizer({
+      kind: auth as AuthKind,
+      scope,
+      credentialsOptional: skipAuth,
+      createCredentials: () => this.#newCredentialProvider(profile, requestHandler),
+      onUnsigned: () =>
+        this.events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' }),
+    });
   }
 
   #newCredentialProvider(profile: string, requestHandler: unknown): CredentialProvider {

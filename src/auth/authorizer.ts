@@ -1,9 +1,7 @@
 import type { CredentialProvider } from './credentials/caching-provider.ts';
 import type { Principal } from './credentials/credentials.ts';
+import type { AuthKind } from './kinds.ts';
 import type { Signable, SignedHeaders, SigningScope } from './signing.ts';
-
-/** How requests are authenticated: the value of `--auth`. */
-export type AuthKind = 'sigv4' | 'none';
 
 /** AWS credentials or an access token, which authenticates requests. Immutable. */
 export interface Credential {
@@ -54,7 +52,7 @@ export interface CredentialReport {
  */
 export interface Authorizer<C extends Credential = Credential> {
   /** `auto` derives it from the first refusal; undefined until then. */
-  readonly kind: AuthKind | undefined;
+  readonly kind: Exclude<AuthKind, 'auto'> | undefined;
   /** The scope of signatures; undefined where nothing is signed. */
   readonly scope: SigningScope | undefined;
   /** Provides the AWS credentials that it signs with; undefined where it uses none. */

@@ -1,3 +1,4 @@
+import { signsWithAws } from '../../auth/kinds.ts';
 import { decimal, flagOf, list, type OptionValues, text } from '../../config/option.ts';
 
 /** AWS allows 30; `Profile` and one more are the proxy's own. */
@@ -39,12 +40,12 @@ type CloudWatchValues = OptionValues<typeof cloudWatchOptions> & { readonly logF
 
 /**
  * Returns the problems of the options taken together. Pure.
- * @param signs - false where the proxy has no credentials.
+ * @param auth - the value of `--auth`.
  */
 export function cloudWatchProblems(
   { cloudwatchNamespace, cloudwatchDimensions, logFormat }: CloudWatchValues,
   from: Readonly<Partial<Record<string, string>>>,
-  signs: boolean,
+  auth: string,
 ): string[] {
   const problems: string[] = [];
   const isEmf = logFormat === 'emf';
@@ -57,9 +58,9 @@ export function cloudWatchProblems(
     problems.push(
       `${named('cloudwatchDimensions')} must name at most ${MAX_DIMENSIONS} dimensions, not ${cloudwatchDimensions.length}`,
     );
-  if (cloudwatchNamespace !== undefined && !signs && !isEmf)
+  if (cloudwatchNamespace !== undefined && !signsWithAws(auth) && !isEmf)
     problems.push(
-      `${named('cloudwatchNamespace')} needs credentials, which --auth none does not have (--log-format emf needs none)`,
+      `${named('cloudwatchNamespace')} needs AWS credentials, which --auth ${auth} does not have (--log-format emf needs none)`,
     );
   return problems;
 }

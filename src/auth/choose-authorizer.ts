@@ -1,0 +1,34 @@
+import type { Authorizer } from './authorizer.ts';
+import type { CredentialProvider } from './credentials/caching-provider.ts';
+import type { AuthKind } from './kinds.ts';
+import type { SigningScope } from './signing.ts';
+import { OptionalSigV4Authorizer, SigV4Authorizer } from './sigv4-authorizer.ts';
+import { unsigned } from './unsigned.ts';
+
+export interface AuthorizerChoice {
+  readonly kind: AuthKind;
+  /** Undefined where nothing is signed. */
+  readonly scope: SigningScope | undefined;
+  /** `--skip-auth`. */
+  readonly credentialsOptional: boolean;
+  /** Creates the provider of the profile's AWS credentials; called at most once. */
+  readonly createCredentials: () => CredentialProvider;
+  /** Called for each request that `--skip-auth` sends unsigned. */
+  readonly onUnsigned: () => void;
+}
+
+/** Creates the authorizer of one profile for the value of `--auth`. Loads nothing. */
+export function chooseAuthorizer(choice: AuthorizerChoice): Authorizer {
+  const { kind, scope } = choice;
+  switch (kind) {
+    case 'sigv4': {
+      if (!scope) return unsigned;
+      const signing = { scope, credentials: choice.createCredentials() };
+      return choice.credentialsOptional
+        ? new OptionalSigV4Authorizer(signing, choice.onUnsigned)
+        : new SigV4Authorizer(signing);
+    }
+    default:
+      return unsigned;
+  }
+}
