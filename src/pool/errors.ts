@@ -1,4 +1,4 @@
-import { causeText, ProxyError } from '../core/errors/errors.ts';
+import { causeText, ProxyError, shuttingDown } from '../core/errors/errors.ts';
 
 /** An estimate: the end of a call cannot be predicted. */
 const RETRY_AFTER_MS = 1_000;
@@ -78,3 +78,18 @@ export function notOpened(maxSessions: number, cause: unknown): ProxyError {
     },
   );
 }
+
+/** The errors that callers of a pool get. */
+export interface PoolErrors {
+  /** The wait of a caller is over. */
+  noCapacity(state: PoolState): Error;
+  /** Nothing is open, and opening failed. */
+  notOpened(maxSessions: number, cause: unknown): Error;
+  /** The limit over all pools is reached. */
+  quotaExceeded(maxTotalSessions: number, sessions: number): Error;
+  /** The pool ends. */
+  closing(): Error;
+}
+
+/** Errors that name the options of the command line. */
+export const PROXY_POOL_ERRORS: PoolErrors = { noCapacity, notOpened, quotaExceeded, closing: shuttingDown };

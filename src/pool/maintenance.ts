@@ -20,8 +20,10 @@ export interface PoolLimits {
   readonly healthMethods: readonly string[];
   readonly healthTimeoutMs: number;
   readonly probesOnly: boolean;
+  /** Whether one item at least is kept once there was one: a client believes to have a session. */
+  readonly keepsOne: boolean;
   /**
-   * Whether the minimum, one at least, is opened without a caller after an opening that failed.
+   * Whether the items that are kept are opened without a caller after an opening that failed.
    */
   readonly keepsOpen: boolean;
 }
@@ -37,7 +39,7 @@ export interface Maintained {
   /** Its replacement is being opened. */
   readonly due: boolean;
   /** It is to be replaced. */
-  readonly outdated?: false | 'recycled' | 'drain';
+  readonly outdated?: false | 'recycled' | 'drain' | 'resize';
 }
 
 export interface MaintenancePlan<M> {
@@ -46,6 +48,9 @@ export interface MaintenancePlan<M> {
   readonly evict: readonly M[];
   readonly probe: readonly M[];
 }
+
+/** How many items are kept open. Pure. */
+export const keptItems = ({ min, keepsOne }: PoolLimits): number => Math.max(keepsOne ? 1 : 0, min);
 
 /** Plans one sweep. No item is in two of the lists. Pure. */
 export function planSweep<M extends Maintained>(
@@ -61,7 +66,7 @@ export function planSweep<M extends Maintained>(
   const recycle =
     recycling && oldest && now - oldest.openedAt >= lifetimeMs - recycleWindowMs ? oldest : undefined;
   const rest = staying.filter((member) => member !== recycle && member.uses === 0);
-  const surplus = members.length - (recycle ? 1 : 0) - Math.max(1, limits.min);
+  const surplus = members.length - (recycle ? 1 : 0) - keptItems(limits);
   const evict =
     idleMs > 0
       ? rest

@@ -1,9 +1,13 @@
 import type { SessionCloseReason } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { isExpired, type Maintained, type PoolLimits } from './maintenance.ts';
+import { type Ordered, UseOrder } from './use-order.ts';
 
 /** How a lease ended; other than `ok`, the item is not to be used again. */
 export type LeaseOutcome = 'ok' | 'broken' | 'unhealthy';
+
+/** Why an item is replaced or removed although it works. */
+export type OutdatedReason = 'recycled' | 'drain' | 'resize';
 
 export interface SessionLease<T> {
   readonly item: T;
@@ -19,11 +23,13 @@ export interface SessionLease<T> {
  */
 export type LeaseUse = 'call' | 'primary' | 'probe';
 
-export interface PoolMember<T> extends Maintained {
+export interface PoolMember<T> extends Maintained, Ordered<PoolMember<T>> {
   readonly item: T;
   leases: number;
   uses: number;
   usedAt: number;
+  /** The number of its last use: uses within one millisecond have an order too. */
+  usedNumber: number;
   healthyAt: number;
   due: boolean;
   /** Leases for calls so far. */
@@ -32,7 +38,7 @@ export interface PoolMember<T> extends Maintained {
    * Why it is to be replaced, or false. It serves until its successor is open, or the pool can
    * close it.
    */
-  outdated: false | 'recycled' | 'drain';
+  outdated: false | OutdatedReason;
   /** Why it is leaving. */
   closeReason: SessionCloseReason;
   /** `leaving`: not leased any more, closed with its last lease. `gone`: closed or lost. */
@@ -49,75 +55,127 @@ export interface PoolMembersDeps<T> {
   readonly onReleased: (member: PoolMember<T>) => void;
 }
 
+const NONE: readonly never[] = [];
+
+/** Items looked at for a preferred one: a borrow must not become slow with their number. */
+const MAX_PREFERENCE_STEPS = 8;
+
 /** The items of a pool with their users. Each is closed exactly once, when unused. */
 export class PoolMembers<T> {
   readonly #deps: PoolMembersDeps<T>;
+  /** Serving items, oldest first. */
+  readonly #serving = new Set<PoolMember<T>>();
   /**
-   * Serving items, least recently used first. Callers take from the end, so surplus items become
-   * idle.
+   * Serving items without those that calls have filled. Callers take the one used last, so surplus
+   * items become idle.
    */
-  readonly #serving: PoolMember<T>[] = [];
+  readonly #order = new UseOrder<PoolMember<T>>();
+  /** Serving items that are to be replaced, or have a pending successor. */
+  readonly #marked = new Set<PoolMember<T>>();
+  readonly #byItem = new Map<T, PoolMember<T>>();
   /** Items that are leaving or closing. */
   readonly #leaving = new Set<PoolMember<T>>();
   readonly #closings = new Set<Promise<void>>();
+  #uses = 0;
 
   constructor(deps: PoolMembersDeps<T>) {
     this.#deps = deps;
   }
 
-  /** Least recently used first. */
+  /** How many serve. */
+  get count(): number {
+    return this.#serving.size;
+  }
+
+  /** Least recently used first. Sorts, so it is not for the path of a call. */
   get serving(): readonly PoolMember<T>[] {
-    return this.#serving;
+    return [...this.#serving].sort((one, other) => one.usedNumber - other.usedNumber);
   }
 
   /** Serving items without a pending successor. */
   get staying(): number {
-    return this.#serving.filter(({ due }) => !due).length;
+    let due = 0;
+    for (const member of this.#marked) if (member.due) due++;
+    return this.count - due;
   }
 
-  get withRoom(): PoolMember<T> | undefined {
+  /** Items that are not being replaced. */
+  get fresh(): number {
+    return this.count - this.#marked.size;
+  }
+
+  /**
+   * The item used last that has room and is not past its lifetime; one that is not to be replaced,
+   * if there is one.
+   * @param isPreferred - another is chosen only where none of the MAX_PREFERENCE_STEPS used last
+   * fits.
+   */
+  withRoom(isPreferred?: (item: T) => boolean): PoolMember<T> | undefined {
     const { callsPerItem } = this.#deps.limits;
-    return this.#choose(({ leases }) => leases < callsPerItem);
+    let steps = 0;
+    let second: PoolMember<T> | undefined;
+    let last: PoolMember<T> | undefined;
+    for (let member = this.#order.newest; member; member = member.older) {
+      if (member.leases >= callsPerItem || this.isExpired(member)) continue;
+      if (member.outdated) last ??= member;
+      else if (!isPreferred || isPreferred(member.item)) return member;
+      else {
+        second ??= member;
+        if (++steps >= MAX_PREFERENCE_STEPS) break;
+      }
+    }
+    return second ?? last;
   }
 
   /** The item that becomes the primary when the primary is closed. */
   get nextPrimary(): PoolMember<T> | undefined {
-    return this.#choose(() => true);
-  }
-
-  /** The item used last that may be leased; one that is not to be replaced, if there is one. */
-  #choose(fits: (member: PoolMember<T>) => boolean): PoolMember<T> | undefined {
-    const usable = (member: PoolMember<T>): boolean => fits(member) && !this.isExpired(member);
-    return (
-      this.#serving.findLast((member) => !member.outdated && usable(member)) ?? this.#serving.findLast(usable)
-    );
+    const usable = this.serving.filter((member) => !this.isExpired(member));
+    return usable.findLast(({ outdated }) => !outdated) ?? usable.at(-1);
   }
 
   /** Outdated items without a pending successor, unused ones first. */
   get outdated(): readonly PoolMember<T>[] {
-    const waiting = this.#serving.filter(({ outdated, due }) => outdated && !due);
-    return waiting.sort((a, b) => Math.min(1, a.uses) - Math.min(1, b.uses));
+    if (this.#marked.size === 0) return NONE;
+    const waiting = [...this.#marked].filter(({ outdated, due }) => outdated && !due);
+    const byUse = waiting.sort((one, other) => one.usedNumber - other.usedNumber);
+    return byUse.sort((one, other) => Math.min(1, one.uses) - Math.min(1, other.uses));
   }
 
   get expired(): readonly PoolMember<T>[] {
-    return this.#serving.filter((member) => this.isExpired(member));
+    if (this.#deps.limits.lifetimeMs <= 0) return NONE;
+    const expired: PoolMember<T>[] = [];
+    for (const member of this.#serving) {
+      if (!this.isExpired(member)) break;
+      expired.push(member);
+    }
+    return expired;
   }
 
   /** True past the lifetime: such an item is not leased. */
   isExpired(member: PoolMember<T>): boolean {
     const { limits, clock } = this.#deps;
-    return limits.lifetimeMs > 0 && isExpired(member, this.#serving.length, limits, clock.monotonic());
+    return limits.lifetimeMs > 0 && isExpired(member, this.count, limits, clock.monotonic());
   }
 
-  /** Items that are not being replaced. */
-  get fresh(): number {
-    return this.#serving.filter(({ outdated, due }) => !outdated && !due).length;
+  /** @param reason - false where it is to stay after all. */
+  markOutdated(member: PoolMember<T>, reason: false | OutdatedReason): void {
+    member.outdated = reason;
+    this.#updateMarked(member);
+  }
+
+  /** @param due - true while its successor is being opened. */
+  markDue(member: PoolMember<T>, due: boolean): void {
+    member.due = due;
+    this.#updateMarked(member);
+  }
+
+  #updateMarked(member: PoolMember<T>): void {
+    if (member.state === 'serving' && (member.outdated || member.due)) this.#marked.add(member);
+    else this.#marked.delete(member);
   }
 
   find(item: T): PoolMember<T> | undefined {
-    return [...this.#serving, ...this.#leaving].find(
-      (member) => member.item === item && member.state !== 'gone',
-    );
+    return this.#byItem.get(item);
   }
 
   add(item: T): PoolMember<T> {
@@ -126,6 +184,7 @@ export class PoolMembers<T> {
     const member: PoolMember<T> = {
       item,
       ...times,
+      usedNumber: ++this.#uses,
       leases: 0,
       uses: 0,
       due: false,
@@ -133,17 +192,28 @@ export class PoolMembers<T> {
       outdated: false,
       closeReason: 'closed',
       state: 'serving',
+      older: undefined,
+      newer: undefined,
+      linked: false,
     };
-    this.#serving.push(member);
+    this.#serving.add(member);
+    this.#byItem.set(item, member);
+    this.#order.touch(member);
     return member;
   }
 
   /** Removes an item without closing it. */
   remove(member: PoolMember<T>): void {
-    const at = this.#serving.indexOf(member);
-    if (at >= 0) this.#serving.splice(at, 1);
+    this.#unserve(member);
     this.#leaving.delete(member);
+    this.#byItem.delete(member.item);
     member.state = 'gone';
+  }
+
+  #unserve(member: PoolMember<T>): void {
+    this.#serving.delete(member);
+    this.#marked.delete(member);
+    this.#order.remove(member);
   }
 
   lease(member: PoolMember<T>, use: LeaseUse): SessionLease<T> {
@@ -152,6 +222,8 @@ export class PoolMembers<T> {
     member.leases += room;
     if (use === 'call') member.borrowed++;
     if (touch) this.#touch(member);
+    // A probe keeps its place in the order.
+    if (use === 'call' && member.leases >= this.#deps.limits.callsPerItem) this.#order.remove(member);
     const unuse = this.hold(member);
     let held = true;
     return {
@@ -183,7 +255,7 @@ export class PoolMembers<T> {
   retire(member: PoolMember<T>, reason: SessionCloseReason): void {
     if (member.state !== 'serving') return;
     member.closeReason = reason;
-    this.remove(member);
+    this.#unserve(member);
     member.state = 'leaving';
     this.#leaving.add(member);
     if (member.uses === 0) this.close(member);
@@ -219,7 +291,7 @@ export class PoolMembers<T> {
 
   #touch(member: PoolMember<T>): void {
     member.usedAt = this.#deps.clock.monotonic();
-    const at = this.#serving.indexOf(member);
-    if (at >= 0 && at < this.#serving.length - 1) this.#serving.push(...this.#serving.splice(at, 1));
+    member.usedNumber = ++this.#uses;
+    if (member.state === 'serving') this.#order.touch(member);
   }
 }

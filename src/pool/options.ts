@@ -155,6 +155,7 @@ export function poolLimits(values: PoolValues, platformLifetime?: number): PoolL
     healthMethods: values.healthCheck.length > 0 ? values.healthCheck : HEALTH_CHECK,
     healthTimeoutMs: values.healthTimeout * 1_000,
     probesOnly: askedToProbe,
+    keepsOne: true,
     keepsOpen:
       maxSessions > 1 || minSessions > 0 || callsPerSession !== undefined || askedToRecycle || askedToProbe,
   };

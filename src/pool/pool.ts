@@ -1,15 +1,16 @@
-import { isTimeout, shuttingDown } from '../core/errors/errors.ts';
+import { isTimeout } from '../core/errors/errors.ts';
 import type { SessionCloseReason, SessionOpenReason } from '../core/pipeline/events.ts';
 import { fullJitter } from '../core/time/backoff.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 import { WaitQueue } from '../core/time/wait-queue.ts';
-import { noCapacity, notOpened, quotaExceeded } from './errors.ts';
-import { isHealthy, type ProbeResult } from './health.ts';
-import { MIN_OPENING_WAIT_MS, type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
-import { type PoolMember, PoolMembers, type SessionLease } from './members.ts';
+import { type PoolErrors, PROXY_POOL_ERRORS } from './errors.ts';
+import type { ProbeResult } from './health.ts';
+import { keptItems, MIN_OPENING_WAIT_MS, type PoolLimits } from './maintenance.ts';
+import { type OutdatedReason, type PoolMember, PoolMembers, type SessionLease } from './members.ts';
 import { type OpeningResult, Openings } from './openings.ts';
 import type { SessionQuota } from './session-quota.ts';
+import { Sweeper } from './sweeper.ts';
 
 export interface PoolDeps<T> {
   readonly limits: PoolLimits;
@@ -38,7 +39,14 @@ export interface PoolDeps<T> {
   readonly onOpenFailed: (error: unknown) => void;
   /** The error for a caller of the primary; `failure` is undefined where its wait is over. */
   readonly refusal: (failure: unknown) => Error;
+  /** Default: errors that name the options of the command line. */
+  readonly errors?: PoolErrors;
+  /** Milliseconds before the next opening ahead of need. @param failures - in a row, from 1. */
+  readonly retryDelayMs?: (failures: number) => number;
 }
+
+/** The limits that may change while a pool serves. */
+export type PoolSize = Pick<PoolLimits, 'min' | 'max'>;
 
 /** Waits before the next try to open an item, where the last one failed. */
 const RETRY_BASE_MS = 1_000;
@@ -67,6 +75,10 @@ type Leases<T> = WaitQueue<SessionLease<T>, Waiting>;
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
+  readonly #errors: PoolErrors;
+  /** Its own copy, which `resize` changes. */
+  readonly #limits: { -readonly [K in keyof PoolLimits]: PoolLimits[K] };
+  readonly #sweeper: Sweeper<T>;
   readonly #members: PoolMembers<T>;
   readonly #openings: Openings<T>;
   /** Callers of any item with room. */
@@ -89,11 +101,13 @@ export class Pool<T> {
   #lastFailure: unknown;
   /** While it runs, no item is opened ahead of need. */
   #backoff: Timer | undefined;
-  #sweeping: Timer | undefined;
 
   constructor(deps: PoolDeps<T>) {
-    const { clock, limits, open, close } = deps;
+    const { clock, open, close, errors = PROXY_POOL_ERRORS } = deps;
+    const limits = { ...deps.limits };
     this.#deps = deps;
+    this.#errors = errors;
+    this.#limits = limits;
     this.#openings = new Openings(clock, open);
     this.#members = new PoolMembers({
       clock,
@@ -106,6 +120,18 @@ export class Pool<T> {
       onReleased: (member) => {
         if (member.outdated || member.state !== 'serving' || this.waiting > 0) this.#advance();
       },
+    });
+    this.#sweeper = new Sweeper({
+      members: this.#members,
+      limits,
+      clock,
+      ending: this.#ending.signal,
+      probe: deps.probe,
+      onChecked: (item, healthy, error) => {
+        deps.onChecked?.(item, healthy, error);
+        if (!healthy) this.#vacated = 'unhealthy';
+      },
+      onSwept: this.#advance,
     });
   }
 
@@ -132,13 +158,36 @@ export class Pool<T> {
     return this.#adopted;
   }
 
+  /** How many items serve. */
+  get count(): number {
+    return this.#members.count;
+  }
+
+  /** True where another item may be opened, or is being opened for no caller. */
+  get canGrow(): boolean {
+    const { quota } = this.#deps;
+    if (this.waiting > 0) return false;
+    return this.#openings.pending > 0 || (this.#slots < this.#limits.max && quota.used < quota.max);
+  }
+
+  /** Keeps the minimum open from now on, without a first item that a caller opens. */
+  warm(): void {
+    this.#adopted = true;
+    this.#advance();
+  }
+
+  /** Resolves when everything that is being opened has settled. */
+  async whenOpened(): Promise<void> {
+    await this.#openings.whenSettled();
+  }
+
   /**
    * Reserves the slot of the first item, which the caller opens: `adopt` or `releaseFirst` follows.
    * @throws ProxyError no-session, where it would be one more than all pools may have.
    */
   reserveFirst(): void {
     const { quota } = this.#deps;
-    if (!this.#acquireSlot(false)) throw quotaExceeded(quota.max, quota.used);
+    if (!this.#acquireSlot(false)) throw this.#errors.quotaExceeded(quota.max, quota.used);
     this.#reserved = true;
   }
 
@@ -156,12 +205,31 @@ export class Pool<T> {
 
   /**
    * Leases any item with room. @throws ProxyError no-session or shutting-down; the signal's reason.
+   * @param isPreferred - as of `leaseNow`.
    */
-  async lease(signal: AbortSignal): Promise<SessionLease<T>> {
-    this.#assertOpen();
+  async lease(signal: AbortSignal, isPreferred?: (item: T) => boolean): Promise<SessionLease<T>> {
     signal.throwIfAborted();
-    const member = this.#forRoom.size === 0 ? this.#members.withRoom : undefined;
-    return member ? this.#members.lease(member, 'call') : this.#wait(this.#forRoom, signal);
+    return this.leaseNow(isPreferred) ?? this.#wait(this.#forRoom, signal);
+  }
+
+  /**
+   * Leases an item that has room now; undefined where a caller would have to wait.
+   * @param isPreferred - another is taken only where none of those used last fits.
+   * @throws ProxyError shutting-down.
+   */
+  leaseNow(isPreferred?: (item: T) => boolean): SessionLease<T> | undefined {
+    this.#assertOpen();
+    const member = this.#forRoom.size === 0 ? this.#members.withRoom(isPreferred) : undefined;
+    return member && this.#members.lease(member, 'call');
+  }
+
+  /** Leases this item; undefined where it has no room, is to be replaced, or is gone. */
+  leaseItem(item: T): SessionLease<T> | undefined {
+    this.#assertOpen();
+    const member = this.#members.find(item);
+    if (member?.state !== 'serving' || member.outdated || this.#members.isExpired(member)) return undefined;
+    const hasRoom = member.leases < this.#limits.callsPerItem && this.#forRoom.size === 0;
+    return hasRoom ? this.#members.lease(member, 'call') : undefined;
   }
 
   /**
@@ -181,12 +249,12 @@ export class Pool<T> {
   }
 
   #assertOpen(): void {
-    if (this.#ending.signal.aborted) throw shuttingDown();
+    if (this.#ending.signal.aborted) throw this.#errors.closing();
   }
 
   #wait(queue: Leases<T>, signal: AbortSignal): Promise<SessionLease<T>> {
-    const { clock, limits } = this.#deps;
-    const { waitMs } = limits;
+    const { clock } = this.#deps;
+    const { waitMs } = this.#limits;
     const since = clock.monotonic();
     const ms = Math.max(waitMs, MIN_OPENING_WAIT_MS);
     const isLimited = waitMs > 0;
@@ -220,13 +288,49 @@ export class Pool<T> {
     const member = this.#members.find(item);
     if (!member || this.#ending.signal.aborted) return;
     this.#members.remove(member);
-    const waits = byCaller && !this.#deps.limits.keepsOpen;
+    const waits = byCaller && !this.#limits.keepsOpen;
     if (waits) this.#stopped = true;
-    const replaced = !waits && member === this.#primary && this.#openings.pending === 0;
+    const replaced = !waits && this.#floor > 0 && member === this.#primary && this.#openings.pending === 0;
     if (member === this.#primary) this.#primary = undefined;
     if (replaced) this.#open('recovery');
     else this.#releaseSlot();
     this.#advance();
+  }
+
+  /** Closes the item, once unused. @returns false where it is not served any more. */
+  retire(item: T, reason: SessionCloseReason): boolean {
+    const member = this.#members.find(item);
+    if (member?.state !== 'serving') return false;
+    this.#members.retire(member, reason);
+    this.#advance();
+    return true;
+  }
+
+  /**
+   * Changes the limits. Items beyond a smaller maximum are closed, unused ones at once, others when
+   * their lease ends; waiting callers are served by a greater one.
+   */
+  resize(size: PoolSize): void {
+    Object.assign(this.#limits, size);
+    const { serving } = this.#members;
+    const excess = serving.length + this.#openings.pending - size.max;
+    const byUse = [...serving].sort((one, other) => Math.min(1, one.uses) - Math.min(1, other.uses));
+    for (const [at, member] of byUse.entries()) {
+      if (at < excess) this.#members.markOutdated(member, 'resize');
+      else if (member.outdated === 'resize') this.#members.markOutdated(member, false);
+    }
+    this.#sweeper.reschedule();
+    this.#advance();
+  }
+
+  /** Closes up to `most` items that were unused for `idleMs`, longest unused first. */
+  retireIdle(most: number, idleMs: number): number {
+    const now = this.#deps.clock.monotonic();
+    const idle = this.#members.serving.filter(({ uses, usedAt }) => uses === 0 && now - usedAt >= idleMs);
+    const retired = idle.slice(0, Math.max(0, most));
+    for (const member of retired) this.#members.retire(member, 'idle');
+    this.#advance();
+    return retired.length;
   }
 
   /**
@@ -236,27 +340,39 @@ export class Pool<T> {
   drain(): void {
     if (this.#ending.signal.aborted) return;
     this.#openings.markStale();
-    for (const member of this.#members.serving) member.outdated = 'drain';
+    for (const member of this.#members.serving) this.#members.markOutdated(member, 'drain');
     this.#advance();
   }
 
   /** The client has left: callers that wait for room are refused; leased items stay. */
   refuseWaiting(): void {
-    if (this.#members.serving.length > 0) this.#forRoom.refuse(shuttingDown);
+    if (this.#members.count > 0) this.#forRoom.refuse(this.#errors.closing);
   }
 
-  /** Refuses waiting callers and closes all items, also those being opened. Never throws. */
-  async close(): Promise<void> {
+  /**
+   * Refuses waiting and later callers and closes all items, also those being opened. Those in use
+   * are closed when their lease ends, and `close` ends the wait. Never throws.
+   */
+  async end(): Promise<void> {
     if (!this.#ending.signal.aborted) {
-      this.#ending.abort(shuttingDown());
+      const { closing } = this.#errors;
+      this.#ending.abort(closing());
       this.#backoff?.cancel();
-      this.#sweeping?.cancel();
+      this.#sweeper.cancel();
       this.#deps.quota.removeWaiter(this.#advance);
-      this.#refuseAll(shuttingDown);
-      this.#openings.abort(shuttingDown());
-      this.#members.closeAll();
+      this.#refuseAll(closing);
+      this.#openings.abort(closing());
+      for (const member of this.#members.serving) this.#members.retire(member, 'closed');
     }
     await this.#openings.whenSettled();
+    await this.#members.whenClosed();
+  }
+
+  /** As `end`, and closes also what is in use. */
+  async close(): Promise<void> {
+    const ended = this.end();
+    this.#members.closeAll();
+    await ended;
     await this.#members.whenClosed();
   }
 
@@ -266,7 +382,7 @@ export class Pool<T> {
    */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
-    const { limits, quota } = this.#deps;
+    const { quota } = this.#deps;
     for (const member of this.#members.expired) this.#members.retire(member, 'expired');
     this.#replaceOutdated();
     this.#choosePrimary();
@@ -275,21 +391,18 @@ export class Pool<T> {
       if (!this.#forPrimary.serve(() => this.#members.lease(leased, 'primary'))) break;
     }
     while (this.#forRoom.size > 0) {
-      const member = this.#members.withRoom;
+      const member = this.#members.withRoom();
       if (!member) break;
       this.#forRoom.serve(() => this.#members.lease(member, 'call'));
     }
     // Without a serving or pending item, leaving ones may still be in use for an hour.
-    while (
-      this.#missing > 0 &&
-      this.#acquireSlot(this.#members.serving.length + this.#openings.pending === 0)
-    )
+    while (this.#missing > 0 && this.#acquireSlot(this.#members.count + this.#openings.pending === 0))
       this.#open(this.#reasonToOpen());
     const { pending } = this.#openings;
     // A client's first session with a profile does not wait for those of others.
     if (!this.#adopted && this.#slots === 0 && quota.used >= quota.max)
-      this.#refuseAll(() => quotaExceeded(quota.max, quota.used));
-    this.#refuseOverdue(this.#forRoom, pending === 0 ? 0 : pending * limits.callsPerItem);
+      this.#refuseAll(() => this.#errors.quotaExceeded(quota.max, quota.used));
+    this.#refuseOverdue(this.#forRoom, pending === 0 ? 0 : pending * this.#limits.callsPerItem);
     this.#refuseOverdue(this.#forPrimary, pending === 0 ? 0 : Number.POSITIVE_INFINITY);
   };
 
@@ -313,26 +426,26 @@ export class Pool<T> {
     if (member) this.#deps.onPrimary(member.item);
   }
 
-  /** Items that stay when others are replaced: the client believes to have one session at least. */
+  /** Items that stay when others are replaced. */
   get #floor(): number {
-    return this.#adopted ? Math.max(1, this.#deps.limits.min) : 0;
+    return this.#adopted ? keptItems(this.#limits) : 0;
   }
 
   get #missing(): number {
-    const { callsPerItem, keepsOpen } = this.#deps.limits;
-    const { serving, staying } = this.#members;
+    const { callsPerItem, keepsOpen } = this.#limits;
+    const { count, staying } = this.#members;
     const { pending } = this.#openings;
     const ahead = !this.#backoff && (keepsOpen || !this.#stopped);
     const forMinimum = ahead ? this.#floor - staying - pending : 0;
     const forRoom = this.#forRoom.size === 0 ? 0 : Math.max(1, Math.ceil(this.#forRoom.size / callsPerItem));
     const forPrimary = Math.min(1, this.#forPrimary.size);
     // Without a serving item each caller may try, and so learns the cause.
-    const may = !this.#backoff || (serving.length === 0 && pending === 0);
+    const may = !this.#backoff || (count === 0 && pending === 0);
     return Math.max(forMinimum, may ? Math.max(forRoom, forPrimary) - pending : 0);
   }
 
   get #isFull(): boolean {
-    return this.size >= this.#deps.limits.max;
+    return this.size >= this.#limits.max;
   }
 
   /**
@@ -340,8 +453,8 @@ export class Pool<T> {
    * replacement.
    */
   #acquireSlot(overlapping: boolean): boolean {
-    const { limits, overlap = 0, quota, replaces = false } = this.#deps;
-    if (this.#slots >= limits.max + (overlapping ? overlap : 0)) return false;
+    const { overlap = 0, quota, replaces = false } = this.#deps;
+    if (this.#slots >= this.#limits.max + (overlapping ? overlap : 0)) return false;
     if (replaces && !this.#adopted && this.#slots === 0) quota.forceAcquire();
     else if (!quota.acquire(this.#advance)) return false;
     this.#slots++;
@@ -361,7 +474,7 @@ export class Pool<T> {
   #replaceOutdated(): void {
     const inUse = this.#deps.overlap === Number.POSITIVE_INFINITY;
     for (const member of this.#members.outdated) {
-      const { fresh, serving } = this.#members;
+      const { fresh, count } = this.#members;
       const unused = member.uses === 0;
       if (fresh >= this.#floor) {
         // Surplus items need no successor.
@@ -370,13 +483,13 @@ export class Pool<T> {
       }
       if (this.#backoff || this.#openings.pending > 0) return;
       if (this.#acquireSlot(unused || inUse)) {
-        member.due = true;
-        this.#open(member.outdated || 'drain', member);
+        this.#members.markDue(member, true);
+        this.#open(reasonFor(member), member);
         return;
       }
-      if (unused && serving.length >= this.#floor && this.#slots <= this.#deps.limits.max) {
-        this.#vacated = member.outdated || 'drain';
-        this.#members.retire(member, this.#vacated);
+      if (unused && count >= this.#floor && this.#slots <= this.#limits.max) {
+        this.#vacated = reasonFor(member);
+        this.#members.retire(member, member.outdated || 'drain');
         return;
       }
     }
@@ -393,7 +506,7 @@ export class Pool<T> {
   /** A caller left without an item. After the last one, openings are abandoned. */
   #onWaiterLeft(): void {
     if (this.waiting === 0) {
-      this.#openings.endUnwanted(this.#members.serving.length === 0, () => {
+      this.#openings.endUnwanted(this.#members.count === 0, () => {
         this.#stopped = true;
         this.#advance();
       });
@@ -407,11 +520,13 @@ export class Pool<T> {
         const member = this.#itemOpened(result.item);
         // Last, so that a primary that is replaced finds the new one.
         if (insteadOf) this.#members.retire(insteadOf, insteadOf.outdated || 'drain');
-        if (member && result.stale) member.outdated = 'drain';
+        if (member && result.stale) this.#members.markOutdated(member, 'drain');
+        else if (member && this.#members.count > this.#limits.max)
+          this.#members.markOutdated(member, 'resize');
         this.#advance();
         return;
       }
-      if (insteadOf) insteadOf.due = false;
+      if (insteadOf) this.#members.markDue(insteadOf, false);
       this.#openingFailed(result, insteadOf !== undefined);
     });
   }
@@ -429,7 +544,7 @@ export class Pool<T> {
     const member = this.#members.add(item);
     if (!this.#primary) this.#setPrimary(member);
     this.#advance();
-    this.#sweepLater();
+    this.#sweeper.schedule();
     return member;
   }
 
@@ -441,13 +556,13 @@ export class Pool<T> {
     this.#releaseSlot();
     if (this.#ending.signal.aborted) return;
     if (!abandoned) {
-      const { clock, onOpenFailed, limits, refusal } = this.#deps;
-      if (renews || limits.keepsOpen || !this.#adopted) onOpenFailed(error);
+      const { clock, onOpenFailed, refusal, retryDelayMs } = this.#deps;
+      if (renews || this.#limits.keepsOpen || !this.#adopted) onOpenFailed(error);
       this.#lastFailure = error;
       this.#failures++;
       this.#stopped = true;
       this.#backoff ??= clock.schedule(
-        fullJitter(clock, this.#failures, RETRY_BASE_MS, RETRY_MAX_MS),
+        retryDelayMs?.(this.#failures) ?? fullJitter(clock, this.#failures, RETRY_BASE_MS, RETRY_MAX_MS),
         () => {
           this.#backoff = undefined;
           this.#advance();
@@ -456,10 +571,12 @@ export class Pool<T> {
       );
       // Nothing serves and nothing is pending, so waiting is useless. After a timeout, callers with
       // time left get another attempt.
-      if (this.#members.serving.length + this.#openings.pending === 0) {
+      if (this.#members.count + this.#openings.pending === 0) {
         const latest = clock.monotonic() + MIN_ATTEMPT_MS;
         const again = ({ until = 0 }: Waiting): boolean => isTimeout(error) && until >= latest;
-        this.#forRoom.refuse((waiting) => (again(waiting) ? undefined : notOpened(limits.max, error)));
+        this.#forRoom.refuse((waiting) =>
+          again(waiting) ? undefined : this.#errors.notOpened(this.#limits.max, error),
+        );
         this.#forPrimary.refuse((waiting) => (again(waiting) ? undefined : refusal(error)));
       }
     }
@@ -471,60 +588,14 @@ export class Pool<T> {
     this.#forPrimary.refuse(error);
   }
 
-  #sweepLater(): void {
-    const { limits, clock } = this.#deps;
-    if (this.#sweeping || this.#ending.signal.aborted) return;
-    const delay = sweepDelay(this.#members.serving, limits, clock.monotonic());
-    if (delay === undefined) return;
-    this.#sweeping = clock.schedule(
-      delay,
-      () => {
-        this.#sweeping = undefined;
-        this.#sweep();
-        this.#sweepLater();
-      },
-      { keepAlive: false },
-    );
-  }
-
-  #sweep(): void {
-    const { limits, clock } = this.#deps;
-    const { recycle, evict, probe } = planSweep(this.#members.serving, limits, clock.monotonic());
-    for (const member of evict) this.#members.retire(member, 'idle');
-    if (recycle) recycle.outdated = 'recycled';
-    for (const member of probe) void this.#check(member);
-    this.#advance();
-  }
-
-  /** Probes under a lease, so that the item is neither assigned nor closed meanwhile. */
-  async #check(member: PoolMember<T>): Promise<void> {
-    const { limits, clock, probe, onChecked } = this.#deps;
-    const { item, release } = this.#members.lease(member, 'probe');
-    let failure: unknown;
-    const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };
-    const healthy = await isHealthy(
-      check,
-      (method, signal) =>
-        probe(item, method, signal).catch((error: unknown) => {
-          failure = error;
-          throw error;
-        }),
-      this.#ending.signal,
-    );
-    if (!this.#ending.signal.aborted) {
-      onChecked?.(item, healthy, healthy ? undefined : failure);
-      if (!healthy) this.#vacated = 'unhealthy';
-    }
-    release(healthy ? 'ok' : 'unhealthy');
-  }
-
   /** The error for a caller whose wait is over. @param others - callers that still wait. */
   #overdueError(queue: Leases<T>, { since }: Waiting, others: number): Error {
-    const { limits, quota, clock, refusal } = this.#deps;
+    const { quota, clock, refusal } = this.#deps;
+    const limits = this.#limits;
     const noQuota = this.size < limits.max && quota.used >= quota.max;
     if (queue === this.#forPrimary)
-      return noQuota ? quotaExceeded(quota.max, quota.used) : refusal(undefined);
-    return noCapacity({
+      return noQuota ? this.#errors.quotaExceeded(quota.max, quota.used) : refusal(undefined);
+    return this.#errors.noCapacity({
       sessions: this.size - this.#openings.size,
       maxSessions: limits.max,
       callsPerSession: limits.callsPerItem,
@@ -537,3 +608,7 @@ export class Pool<T> {
     });
   }
 }
+
+/** An item that is replaced after a resize is replaced for the minimum. */
+const reasonFor = ({ outdated }: { readonly outdated: false | OutdatedReason }): SessionOpenReason =>
+  outdated === 'resize' ? 'minimum' : outdated || 'drain';

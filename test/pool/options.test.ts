@@ -81,6 +81,7 @@ describe('the limits of a pool', () => {
       healthMethods: ['ping', 'tools/list', 'skip'],
       healthTimeoutMs: 5_000,
       probesOnly: false,
+      keepsOne: true,
       keepsOpen: true,
     });
   });

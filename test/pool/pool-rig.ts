@@ -19,6 +19,7 @@ export const LIMITS: PoolLimits = {
   healthMethods: ['ping'],
   healthTimeoutMs: 5_000,
   probesOnly: false,
+  keepsOne: true,
   keepsOpen: true,
 };
 
@@ -93,6 +94,7 @@ export class PoolRig {
       places = new SessionQuota(total),
       overlap = 0,
       replaces = false,
+      retryDelayMs = undefined as ((failures: number) => number) | undefined,
     } = {},
   ) {
     this.clock = clock;
@@ -104,6 +106,7 @@ export class PoolRig {
         quota: places,
         overlap,
         replaces,
+        ...(retryDelayMs ? { retryDelayMs } : {}),
         open: (signal) => this.#open(signal),
         close: async (item) => {
           if (!this.alive.has(item) || this.closed.includes(item)) this.faults.push(`${item} closed twice`);

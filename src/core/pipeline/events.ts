@@ -15,6 +15,7 @@ export type SessionOpenReason =
 
 /**
  * Why a session ended. `closed`: its client or the proxy left, or it was replaced by its client.
+ * `resize`: beyond a new maximum of a pool of the library.
  */
 export type SessionCloseReason =
   | 'closed'
@@ -24,7 +25,8 @@ export type SessionCloseReason =
   | 'recycled'
   | 'drain'
   | 'unhealthy'
-  | 'broken';
+  | 'broken'
+  | 'resize';
 
 /**
  * The events that components emit. Observers (log, metrics) subscribe; no behaviour depends on
