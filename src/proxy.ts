@@ -104,7 +104,7 @@ export class McpProxy {
   constructor(settings: Settings, deps: ProxyDeps = {}) {
     const { clock = systemClock, events = new Events(), layers = {}, credentials, sharedLimits } = deps;
     if (settings.limits !== undefined && !sharedLimits) {
-      throw new TypeError('the settings have limits: pass sharedLimits, a SharedLimits of these settings');
+      throw new TypeError('McpProxy: settings with limits need createProxy, which opens the limits');
     }
     this.#settings = settings;
     this.#sharedLimits = sharedLimits;
@@ -396,6 +396,7 @@ export class McpProxy {
 
   /** Closes every connection and kills a running credential_process. */
   stop(): void {
+    void this.#sharedLimits?.close();
     this.#wiring.identities.close();
     this.#wiring.transports.close();
   }

@@ -1,8 +1,12 @@
 import type { CredentialSource } from '../auth/credentials/source.ts';
 import { Events } from '../core/pipeline/events.ts';
-import type { Clock } from '../core/time/clock.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
+import type { SharedLimits } from '../limits/shared-limits.ts';
 import type { ProxyHooks } from '../observe/hooks.ts';
+import { type Logger, logTo } from '../observe/program-logger.ts';
 import type { UserLayers } from '../proxy.ts';
+import type { Settings } from '../settings.ts';
+import { checkedLayers } from './checked-layers.ts';
 import { ObservedProxy } from './observed-proxy.ts';
 import { PROXY_OPTION_KEYS, type ProxyOptions } from './proxy-options.ts';
 import { settingsFrom } from './read-options.ts';
@@ -22,6 +26,8 @@ export interface CreateProxyOptions extends ProxyOptions {
   readonly clock?: Clock | undefined;
   /** Receives what happens. The proxy writes no log of its own. */
   readonly events?: Events | undefined;
+  /** Writes what happens, by severity and without secrets. Default: nothing is written. */
+  readonly logger?: Logger | undefined;
   /** Functions to call when something happens. */
   readonly hooks?: ProxyHooks | undefined;
   /** Layers of the program, before or after those of the proxy. */
@@ -29,7 +35,16 @@ export interface CreateProxyOptions extends ProxyOptions {
 }
 
 /** The members that are no options of the command line. */
-export const PROGRAM_OPTIONS = ['endpoint', 'env', 'credentials', 'clock', 'events', 'hooks', 'layers'];
+export const PROGRAM_OPTIONS = [
+  'endpoint',
+  'env',
+  'credentials',
+  'clock',
+  'events',
+  'logger',
+  'hooks',
+  'layers',
+];
 
 /**
  * Creates a proxy from typed options. Sends and opens nothing.
@@ -41,12 +56,26 @@ export async function createProxy(options: CreateProxyOptions = {}): Promise<Obs
     keys: PROXY_OPTION_KEYS,
     others: PROGRAM_OPTIONS,
   });
-  const { clock, events = new Events(), hooks, layers, credentials } = options;
+  const { clock = systemClock, events = new Events(), hooks, layers, credentials, logger } = options;
+  // First, so that the logger learns the secrets of the settings.
+  if (logger) logTo(logger, events, clock);
   return new ObservedProxy(settings, {
+    clock,
     events,
-    layers,
+    layers: checkedLayers(layers),
     credentials,
-    ...(clock ? { clock } : {}),
+    sharedLimits: await sharedLimitsOf(settings, clock, events),
     ...(hooks ? { hooks } : {}),
   });
+}
+
+/** Loaded only where several processes share limits. */
+async function sharedLimitsOf(
+  { limits: url, endpoint, limitReplicas: minReplicas }: Settings,
+  clock: Clock,
+  events: Events,
+): Promise<SharedLimits | undefined> {
+  if (url === undefined) return undefined;
+  const { SharedLimits } = await import('../limits/shared-limits.ts');
+  return new SharedLimits({ url, endpoint, minReplicas, clock, events });
 }

@@ -3,6 +3,7 @@ import { causeText } from '../core/errors/errors.ts';
 import { classify } from '../core/jsonrpc/message.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { systemClock } from '../core/time/clock.ts';
+import { logTo } from '../observe/program-logger.ts';
 import { type Incoming, isEncoded } from '../upstream/http/incoming.ts';
 import type { Lease } from '../upstream/http/lease.ts';
 import type { SignedTransport, TransportRequest } from '../upstream/transport/signed-transport.ts';
@@ -33,7 +34,7 @@ const FETCH_OPTION_KEYS = [
 export interface SigV4FetchOptions
   extends Pick<
     CreateProxyOptions,
-    (typeof FETCH_OPTION_KEYS)[number] | 'env' | 'credentials' | 'clock' | 'events'
+    (typeof FETCH_OPTION_KEYS)[number] | 'env' | 'credentials' | 'clock' | 'events' | 'logger'
   > {
   /** The only origin that requests may go to. Default: any https origin, and http on loopback. */
   readonly endpoint?: string | URL | undefined;
@@ -65,7 +66,8 @@ type OriginTransport = Promise<{ readonly wiring: Wiring; readonly transport: Si
  * @throws OptionsError from the first request, where an option is invalid.
  */
 export function createSigV4Fetch(options: SigV4FetchOptions = {}): SigV4Fetch {
-  const { endpoint, clock = systemClock, events = new Events(), credentials } = options;
+  const { endpoint, clock = systemClock, events = new Events(), credentials, logger } = options;
+  if (logger) logTo(logger, events, clock);
   const only = endpoint === undefined ? undefined : originOf(endpoint);
   const origins = new Map<string, OriginTransport>();
   let closed = false;

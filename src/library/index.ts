@@ -38,6 +38,7 @@ export type {
   WaitSnapshot,
 } from '../observe/metrics/snapshot.ts';
 export type { ToolSnapshot } from '../observe/metrics/tool-snapshots.ts';
+export type { LogFunction, Logger } from '../observe/program-logger.ts';
 export type { UserLayers } from '../proxy.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
@@ -50,6 +51,7 @@ export type {
 } from './backpressure-options.ts';
 export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
 export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
+export { withReadableAnswer, withResult } from './layer-edits.ts';
 export {
   type MetricsReader,
   ObservedProxy as McpProxy,

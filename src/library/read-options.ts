@@ -5,6 +5,7 @@ import type { Option, OptionTable } from '../config/option.ts';
 import { didYouMean } from '../config/spelling.ts';
 import { OPTIONS, readSettings, type Settings } from '../settings.ts';
 import { type OptionProblem, OptionsError } from './options-error.ts';
+import { programProblems } from './program-problems.ts';
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -78,7 +79,8 @@ export async function settingsFrom(
       problems.push({ field: key, message: `${key} must be ${TYPE_OF[option.kind]}, not ${shown(value)}` });
     else if (texts.length > 0) options[key] = texts;
   }
-  const { endpoint, env = process.env, credentials } = given;
+  problems.push(...programProblems(given));
+  const { endpoint, credentials } = given;
   const isEndpoint = endpoint === undefined || typeof endpoint === 'string' || endpoint instanceof URL;
   if (!isEndpoint) problems.push({ field: 'endpoint', message: 'endpoint must be a URL or an ARN' });
   if (credentials !== undefined && typeof credentials !== 'function') {
@@ -96,6 +98,7 @@ export async function settingsFrom(
     quiet: false,
     problems: [],
   };
+  const env = typeof given.env === 'object' && given.env !== null ? given.env : process.env;
   const variables = env as NodeJS.ProcessEnv;
   const outcome = await readSettings(argv, withoutOwnVariables(variables), { configFile: false });
   if ('problems' in outcome) problems.push(...outcome.problems.map(asMembers));

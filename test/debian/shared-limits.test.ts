@@ -1,11 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '@modelcontextprotocol/client';
 import { describe, expect, it } from 'vitest';
+import { createProxy, SigV4ClientTransport } from '../../src/library/index.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { listenOnLoopback } from '../support/connections.ts';
 import { startListener } from '../support/listening.ts';
 import { sendJson } from '../support/mcp-answers.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingVerify } from '../support/signing.ts';
 
@@ -132,5 +135,43 @@ describe.skipIf(!hasRedis)('two replicas that share --limits', () => {
     expect(mostRunning()).toBe(2);
     const keys = spawnSync('redis-cli', ['-p', `${port}`, 'keys', '*leases']).stdout.toString();
     expect(keys.trim()).toBe('');
+  });
+
+  it('two proxies of the library with the same limits run 2 calls together, and close disconnects them', async () => {
+    const port = await freePort();
+    await startRedis(port);
+    let running = 0;
+    let most = 0;
+    const session = new SessionServer({
+      on: {
+        'tools/call': async ({ rpc }, response) => {
+          most = Math.max(most, ++running);
+          await sleep(50);
+          running--;
+          sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: { content: [] } });
+        },
+      },
+    });
+    const server = await ScriptedServer.start(session.behaviour);
+    const limits = `redis://127.0.0.1:${port}`;
+    const options = { endpoint: server.url, auth: 'none', limits, maxConcurrent: 2, queueSize: 50 } as const;
+    const open = async () => {
+      const proxy = await createProxy({ ...options, maxConnections: 8 });
+      const client = new Client({ name: 'test', version: '1' });
+      await client.connect(new SigV4ClientTransport(proxy));
+      return { proxy, client };
+    };
+    const opened = [await open(), await open()];
+    const calls = Array.from({ length: 12 }, (_, at) => opened[at % 2]?.client.callTool({ name: 'any' }));
+    expect(await Promise.all(calls)).toHaveLength(12);
+    expect(most).toBe(2);
+    const connected = (): number =>
+      spawnSync('redis-cli', ['-p', `${port}`, 'client', 'list'])
+        .stdout.toString()
+        .split('\n')
+        .filter((line) => line !== '' && !line.includes('cmd=client')).length;
+    expect(connected()).toBeGreaterThan(0);
+    await Promise.all(opened.map(({ proxy }) => proxy.close()));
+    await expect.poll(connected).toBe(0);
   });
 });

@@ -57,6 +57,8 @@ it('the library exports exactly these names: a change of the list changes the pu
     'signingTarget',
     'systemClock',
     'withBackpressure',
+    'withReadableAnswer',
+    'withResult',
   ]);
 });
 

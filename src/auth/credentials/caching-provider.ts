@@ -15,7 +15,7 @@ import { noCredentials, profileLabel } from './errors.ts';
 import { type FileStamps, sameStamps, stampFiles, unchanged } from './file-stamps.ts';
 import { chainFailureOf, type Resolved, resolveCredentials } from './provider-chain.ts';
 import { profileIn } from './shared-files.ts';
-import { type CredentialSource, resolveSource } from './source.ts';
+import { type CredentialSource, resolveSource, sourceFailureOf } from './source.ts';
 
 /** Returns the credentials of one profile, and refreshes them. */
 export interface CredentialProvider {
@@ -257,7 +257,8 @@ class CachingProvider implements CredentialProvider {
       return this.#store(await abortable(resolving, closing), since);
     } catch (error) {
       closing.throwIfAborted();
-      const failure = noCredentials(this.#profile, chainFailureOf(error));
+      const why = this.#options.source ? sourceFailureOf(error) : chainFailureOf(error);
+      const failure = noCredentials(this.#profile, why);
       const ms = clock.monotonic() - since;
       events.emit({ type: 'credentials.failed', profile: this.#label, message: failure.message, ms });
       throw failure;

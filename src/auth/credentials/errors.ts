@@ -47,6 +47,8 @@ export type CredentialFailure =
       readonly externalId: boolean;
       readonly cause: string;
     }
+  /** The `credentials` of a program that uses the library. */
+  | { readonly what: 'program-failed'; readonly cause: string }
   | { readonly what: 'unexpected'; readonly cause: string };
 
 const SSO_SIGNED_OUT =
@@ -62,6 +64,7 @@ export const profileLabel = (profile: string | undefined): string => profile ?? 
 
 /** The error message: which profile, what went wrong, what to do. */
 export function credentialsMessage(profile: string | undefined, failure: CredentialFailure): string {
+  if (failure.what === 'program-failed') return `No AWS credentials: ${explain(profile, failure)}`;
   const subject =
     profile === undefined
       ? 'No AWS credentials (default chain)'
@@ -115,6 +118,8 @@ function explain(profile: string | undefined, failure: CredentialFailure): strin
         : ` Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them${externalId ? ' with this --external-id' : ' (it may ask for an --external-id)'}`;
       return `the role ${roleArn} cannot be assumed: ${withoutLastDots(cause)}.${check}`;
     }
+    case 'program-failed':
+      return `the option credentials failed: ${withoutLastDots(failure.cause)}. The program has to pass credentials, or a function that returns them`;
     case 'unexpected':
       return `${withoutLastDots(failure.cause)}.${NETWORK_ADVICE}`;
   }

@@ -1,4 +1,6 @@
+import { causeText } from '../../core/errors/errors.ts';
 import { type SdkCredentials, snapshot } from './credentials.ts';
+import { type CredentialFailure, causeWithoutSecrets } from './errors.ts';
 import type { Resolved } from './provider-chain.ts';
 
 /** Credentials of a program, as the AWS SDK names them: `AwsCredentialIdentity`. */
@@ -30,11 +32,17 @@ export function credentialProblem(value: unknown): string | undefined {
   return undefined;
 }
 
+/** Why a source has no credentials. */
+export const sourceFailureOf = (error: unknown): CredentialFailure => ({
+  what: 'program-failed',
+  cause: causeWithoutSecrets(causeText(error)),
+});
+
 /** @throws Error where the source fails, or returns something else than credentials. */
 export async function resolveSource(source: CredentialSource): Promise<Resolved> {
   const identity = typeof source === 'function' ? await source() : source;
   const problem = credentialProblem(identity);
-  if (problem) throw new Error(`the option credentials gave a value that cannot sign: it ${problem}`);
+  if (problem) throw new Error(`its value cannot sign: it ${problem}`);
   const { accountId } = identity;
   // Without an account, any two sets of credentials may belong to one identity.
   const principal = JSON.stringify(['program', accountId ?? null]);
