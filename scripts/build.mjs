@@ -67,11 +67,17 @@ const shared = {
   logLevel: 'warning',
 };
 
+/** The sub-paths of the library, such as `mcp-sigv4-proxy/fetch`: each file is one. */
+const ENTRIES = 'src/library/entries';
+const subPaths = Object.fromEntries(
+  (await readdir(ENTRIES)).map((file) => [basename(file, '.ts'), join(ENTRIES, file)]),
+);
+
 // esbuild splits only ES modules into chunks. Each is then translated: Node loads CommonJS sooner,
 // and can start it from a code cache.
 const { metafile, outputFiles } = await build({
   ...shared,
-  entryPoints: { cli: 'src/cli.ts', library: 'src/library/index.ts' },
+  entryPoints: { cli: 'src/cli.ts', library: 'src/library/index.ts', ...subPaths },
   outdir: OUT,
   outExtension: { '.js': '.cjs' },
   write: false,
@@ -108,13 +114,14 @@ function withPlainExports(code) {
   return `${code.replace(statement, '').trimEnd()}\nmodule.exports={__esModule:!0,${values}};\n`;
 }
 
-const [library] = Object.entries(metafile.outputs)
-  .filter(([path]) => basename(path) === 'library.cjs')
-  .map(([, { exports }]) => exports.sort());
-outputs.push({
-  name: 'index.js',
-  code: `import library from './library.cjs';\nexport const { ${library.join(', ')} } = library;\n`,
-});
+/** The ES modules of the library. They share the classes of their CommonJS twins. */
+for (const name of ['library', ...Object.keys(subPaths)]) {
+  const names = metafile.outputs[`${OUT}/${name}.cjs`].exports.sort().join(', ');
+  outputs.push({
+    name: name === 'library' ? 'index.js' : `${name}.js`,
+    code: `import library from './${name}.cjs';\nexport const { ${names} } = library;\n`,
+  });
+}
 
 // V8 checks a code cache by the length of the source alone: the name of the cache has to tell one
 // build from another.

@@ -1,13 +1,18 @@
 // Leaves of the declarations in dist/types those only that the library's own lead to: the others
 // are of no use to who installs the package, and some name bundled packages, which are not
-// installed.
-import { readdir, readFile, rm } from 'node:fs/promises';
+// installed. Then writes their twins for `require`: TypeScript takes a `.d.ts` of this package for
+// an ES module.
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 const ROOT = join('dist', 'types');
 
 const reached = new Set();
-const waiting = [join(ROOT, 'library', 'index.d.ts')];
+const ENTRIES = join(ROOT, 'library', 'entries');
+const waiting = [
+  join(ROOT, 'library', 'index.d.ts'),
+  ...(await readdir(ENTRIES)).filter((name) => name.endsWith('.d.ts')).map((name) => join(ENTRIES, name)),
+];
 for (const path of waiting) {
   if (reached.has(path)) continue;
   reached.add(path);
@@ -23,4 +28,10 @@ for (const path of waiting) {
 for (const entry of await readdir(ROOT, { recursive: true, withFileTypes: true })) {
   const path = join(entry.parentPath, entry.name);
   if (entry.isFile() && !reached.has(path)) await rm(path);
+}
+
+const relativeImport = /((?:from |import\()['"]\.[^'"]+)\.ts(['"])/g;
+for (const path of reached) {
+  const text = await readFile(path, 'utf8');
+  await writeFile(path.replace(/\.d\.ts$/, '.d.cts'), text.replace(relativeImport, '$1.cts$2'));
 }

@@ -1,6 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -8,24 +15,27 @@ import { PACKAGE_NAME, VERSION } from '../../src/version.ts';
 import { ROOT } from './source-tree.ts';
 
 interface Manifest extends Record<string, unknown> {
-  readonly files: readonly string[];
+  readonly exports: Readonly<Record<string, unknown>>;
 }
 
 const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
-/** A project that has installed the package: what is published of it, and no other package but Node's types. */
+/** A project that has installed the packed package, and no other package but Node's types. */
 let folder: string;
 let installed: string;
 
-beforeAll(async () => {
+const npm = (...args: string[]): string =>
+  execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' });
+
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'consumer-'));
   installed = join(folder, 'node_modules/mcp-sigv4-proxy');
-  await mkdir(installed, { recursive: true });
-  for (const name of [...manifest.files, 'package.json'])
-    cpSync(join(ROOT, name), join(installed, name), { recursive: true });
-  await mkdir(join(folder, 'node_modules/@types'));
-  symlinkSync(join(ROOT, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  // Without scripts: they would build again.
+  const packed = npm('pack', ROOT, '--ignore-scripts', '--silent').trim();
+  npm('install', `./${packed}`, '--offline', '--ignore-scripts', '--no-audit', '--no-fund');
+  mkdirSync(join(folder, 'node_modules/@types'));
+  symlinkSync(join(ROOT, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'));
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -62,8 +72,98 @@ it('the library exports exactly these names: a change of the list changes the pu
   ]);
 });
 
+/** The sub-paths of the package that are code. */
+const SUB_PATHS = Object.keys(manifest.exports).filter((path) => path !== '.' && !path.endsWith('.json'));
+
+it('each sub-path of the library has its line in package.json and in its typesVersions', () => {
+  const entries = readdirSync(join(ROOT, 'src/library/entries')).map((file) => file.replace('.ts', ''));
+  expect(SUB_PATHS).toEqual(entries.map((name) => `./${name}`).sort());
+  expect(manifest.typesVersions).toEqual({
+    '*': Object.fromEntries(entries.map((name) => [name, [`./dist/types/library/entries/${name}.d.ts`]])),
+  });
+});
+
+it('require and import of each sub-path return the same functions and classes', () => {
+  const source = `import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);
+const all = require('mcp-sigv4-proxy');
+const names = {};
+for (const path of ${JSON.stringify(['.', ...SUB_PATHS])}) {
+  const id = 'mcp-sigv4-proxy' + path.slice(1);
+  const imported = await import(id);
+  const required = require(id);
+  names[path] = Object.keys(imported).sort();
+  for (const name of names[path])
+    if (imported[name] !== required[name] || (name in all && all[name] !== imported[name])) throw new Error(id + ': ' + name);
+}
+delete names['.'];
+console.log(JSON.stringify(names));`;
+  expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual({
+    './backpressure': ['Backpressure', 'OptionsError', 'withBackpressure'],
+    './fetch': ['OptionsError', 'createSigV4Fetch'],
+    './transport': ['OptionsError', 'SigV4ClientTransport', 'createProxy'],
+  });
+});
+
+it('the sub-path for backpressure loads neither undici nor signatures', () => {
+  const source = `require('mcp-sigv4-proxy/backpressure');
+const { readFileSync } = require('node:fs');
+const texts = Object.keys(require.cache).map((path) => readFileSync(path, 'utf8'));
+console.log(texts.length > 1, texts.filter((text) => /UND_ERR_|AWS4-HMAC-SHA256/.test(text)).length);`;
+  expect(node(['--input-type=commonjs', '-e', source])).toBe('true 0\n');
+});
+
+/** Signs a request, shows that the error of the options has one class, and names types of each sub-path. */
+const PROGRAM = `import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type CreateProxyOptions, createProxy, type Layer, withResult } from 'mcp-sigv4-proxy';
+import { Backpressure, type BackpressureOptions } from 'mcp-sigv4-proxy/backpressure';
+import { createSigV4Fetch, OptionsError, type SigV4Fetch } from 'mcp-sigv4-proxy/fetch';
+import { SigV4ClientTransport, type SigV4ClientTransportOptions } from 'mcp-sigv4-proxy/transport';
+
+export const limits: BackpressureOptions = { maxConcurrent: 1 };
+export const options: SigV4ClientTransportOptions = { maxConnections: 2 };
+export const layer: Layer = (next) => async (call) => {
+  const reply = await next(call);
+  return reply.kind === 'answer' ? { ...reply, message: withResult(reply.message, {}) } : reply;
+};
+export const wrong: CreateProxyOptions = {
+  // @ts-expect-error: and not any, which would be what is left of a type that is not found.
+  maxConnections: '2',
+};
+
+async function main(): Promise<void> {
+  const server = createServer((request, response) => {
+    response.end(request.headers.authorization?.slice(0, 16));
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' };
+  const signedFetch: SigV4Fetch = createSigV4Fetch({ service: 'lambda', region: 'eu-west-1', credentials });
+  const response = await signedFetch('http://127.0.0.1:' + (server.address() as AddressInfo).port);
+  const failure: unknown = await createProxy(wrong).catch((error: unknown) => error);
+  console.log(await response.text(), failure instanceof OptionsError, typeof Backpressure, typeof SigV4ClientTransport);
+  signedFetch.close();
+  server.close();
+}
+
+void main();
+`;
+
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+// The declarations of the library are checked as well; and it says itself that it needs Node's, for there is no --types.
+const STRICT = ['--strict', '--exactOptionalPropertyTypes', '--target', 'es2022'];
+
+it.each(['mts', 'cts'])(
+  'a strict program in TypeScript as .%s compiles against the packed package, and runs',
+  (ending) => {
+    writeFileSync(join(folder, `program.${ending}`), PROGRAM);
+    node([TSC, ...STRICT, '--module', 'nodenext', `program.${ending}`]);
+    const printed = node([`program.${ending.replace('ts', 'js')}`]);
+    expect(printed).toBe('AWS4-HMAC-SHA256 true function function\n');
+  },
+);
+
 it.each([
-  ['node16', 'node16'],
   ['nodenext', 'nodenext'],
   ['esnext', 'bundler'],
 ])(
@@ -91,11 +191,8 @@ export const region: string | undefined = scopeOfHost('a.b').region;
 export const number: number = scopeOfHost('a.b').region;
 `;
     writeFileSync(join(folder, 'use.ts'), program);
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    // The declarations of the library are checked as well; and it says itself that it needs Node's, for there is no --types.
-    const flags = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022'];
     const compile = (): string =>
-      node([tsc, ...flags, '--module', module, '--moduleResolution', resolution, 'use.ts']);
+      node([TSC, '--noEmit', ...STRICT, '--module', module, '--moduleResolution', resolution, 'use.ts']);
     expect(compile).not.toThrow();
   },
 );
