@@ -25,7 +25,6 @@ import { describeProxy } from './describe-proxy.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
-import { recordAttempts, recordProfile } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
@@ -147,7 +146,11 @@ export class McpProxy {
       [this.#withMetadata, retry(wiring.retryDeps()), toolKnowledge(wiring.toolDeps()), ...after],
       bottom,
     );
-    this.#handler = compose(this.#layers(before, after), bottom);
+    const recorded: Handler = (call) => {
+      call.record?.beginAttempt(clock);
+      return bottom(call);
+    };
+    this.#handler = compose(this.#layers(before, after), recorded);
   }
 
   #layers(before: readonly Layer[], after: readonly Layer[]): readonly Layer[] {
@@ -188,8 +191,6 @@ export class McpProxy {
       // Outside the rate limit: a slot covers a whole call with its retries.
       ...(limiters ? [backpressure(limiters, events)] : []),
       // Inside the slot: the queue is no part of the call to the server; its retries are.
-      recordProfile,
-      // The same work as a span: one for all attempts.
       ...(this.#wiring.events.traces ? [clientSpan()] : []),
       // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their
       // own retry.
@@ -206,8 +207,6 @@ export class McpProxy {
       }),
       // The layers above read the answers that these have edited.
       ...after,
-      // One attempt and nothing else.
-      recordAttempts(clock),
     ];
   }
 

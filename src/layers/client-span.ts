@@ -1,13 +1,13 @@
 import { withMeta } from '../core/jsonrpc/message.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
-import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import { type Call, type Handler, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
 import type { CallRecord } from '../core/pipeline/call-record.ts';
-import type { Span } from '../core/pipeline/span.ts';
+import { hasEarlyContext, type Span } from '../core/pipeline/span.ts';
 import { outcomeOfError, outcomeOfReply } from '../core/pipeline/span-outcome.ts';
 
 /**
- * Begins the span of a call to the server, and passes its context on in `params._meta` (SEP-414).
- * Calls of clients that are not traced pass unchanged.
+ * Begins the span of a call to the server, and passes its context on in `params._meta` (SEP-414),
+ * unless the metadata layer has done so. Calls of clients that are not traced pass unchanged.
  */
 export function clientSpan(): Layer {
   return (next) => (call) => {
@@ -19,9 +19,11 @@ export function clientSpan(): Layer {
   };
 }
 
+const NONE = {};
+
 const withContext = (call: Call, span: Span): Call =>
-  takesMeta(call.message)
-    ? { ...call, message: withMeta(call.message, span.carrier, { replaces: true }) }
+  takesMeta(call.message) && !hasEarlyContext(call.message, span)
+    ? withMessage(call, withMeta(call.message, NONE, span.carrier))
     : call;
 
 async function traced(next: Handler, call: Call, record: CallRecord, parent: Span): Promise<Reply> {

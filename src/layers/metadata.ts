@@ -1,8 +1,9 @@
 import { list } from '../config/option.ts';
 import { isSecretName, variableName } from '../config/secrets.ts';
-import { withMeta } from '../core/jsonrpc/message.ts';
+import { type MetaFields, type Request, withMeta } from '../core/jsonrpc/message.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
-import { type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
+import { type Call, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
+import { hasEarlyContext } from '../core/pipeline/span.ts';
 
 export const metadataOptions = {
   metadata: list({
@@ -29,24 +30,27 @@ export const readMetadata = (entries: readonly string[]): Record<string, string>
     }),
   );
 
-type Additions = Readonly<Record<string, string>>;
-
 /**
  * Adds AWS_REGION and --metadata to `_meta`, per profile: AWS's servers read their operating region
- * there.
+ * there. Where calls are traced, the same edit adds the trace context.
  */
-export function metadata(additionsOf: (profile: string) => Additions | Promise<Additions>): Layer {
+export function metadata(additionsOf: (profile: string) => MetaFields | Promise<MetaFields>): Layer {
   return (next) =>
     function metadata(call) {
       const { message, profile } = call;
       const takes = takesMeta(message);
       // Members of a batch must pass in one turn, so all of them wait alike.
       if (!takes && !call.batch) return next(call);
-      const add = (additions: Additions): Promise<Reply> =>
-        takes && Object.keys(additions).length > 0
-          ? next(withMessage(call, withMeta(message, additions)))
-          : next(call);
+      const add = (additions: MetaFields): Promise<Reply> =>
+        next(takes ? withAdditions(call, message, additions) : call);
       const additions = additionsOf(profile);
       return additions instanceof Promise ? additions.then(add) : add(additions);
     };
+}
+
+function withAdditions(call: Call, request: Request, additions: MetaFields): Call {
+  const span = call.record?.span;
+  const context = span && hasEarlyContext(request, span) ? span.carrierOfCall() : undefined;
+  if (context) return withMessage(call, withMeta(request, additions, context));
+  return Object.keys(additions).length > 0 ? withMessage(call, withMeta(request, additions)) : call;
 }

@@ -156,7 +156,7 @@ export function profile(deps: ProfileDeps): Layer {
     const owner = await findOwner(name, allowed ? { ...call, profile: wanted } : call, next);
     if (!isOurs(name, owner)) return call;
     if (!allowed) throw unknownProfile(wanted, profiles);
-    return { ...call, profile: wanted, message: withoutArgument(request, ARGUMENT) };
+    return { ...chosen(call, wanted), message: withoutArgument(request, ARGUMENT) };
   };
 
   /**
@@ -197,8 +197,14 @@ export function profile(deps: ProfileDeps): Layer {
       }
       // A task belongs to the account that it was started in.
       const owner = method.startsWith('tasks/') ? tasks.profileOf(call.client, message) : undefined;
-      return next(owner === undefined ? call : { ...call, profile: owner });
+      return next(owner === undefined ? call : chosen(call, owner));
     };
+}
+
+/** The call for another profile; its record names the profile too. */
+function chosen(call: Call, profile: string): Call {
+  if (call.record) call.record.profile = profile;
+  return { ...call, profile };
 }
 
 /** The cause would fail the call as well, and its text is clearer. */

@@ -202,13 +202,24 @@ describe('a trace on stdio', () => {
     const { bin, server } = await startInitialized({
       env: { ...receiver.env, OTEL_TRACES_SAMPLER: 'always_off', OTEL_METRICS_EXPORTER: 'none' },
     });
-    await bin.request('tools/call', { name: 'echo', arguments: {}, _meta: { traceparent: TRACEPARENT } }, 0);
+    const unsampled = TRACEPARENT.replace(/01$/, '00');
+    for (const [id, traceparent] of [TRACEPARENT, unsampled, undefined].entries()) {
+      const _meta = traceparent === undefined ? undefined : { traceparent };
+      await bin.request('tools/call', { name: 'echo', arguments: {}, _meta }, id);
+    }
     bin.closeStdin();
     await bin.exit();
     expect(receiver.spans).toEqual([]);
-    expect(metaOf(server.of('tools/call')[0]?.rpc ?? {}).traceparent).toMatch(
-      new RegExp(`^00-${TRACE}-[0-9a-f]{16}-00$`),
-    );
+    const [sampled, passed, own] = server.of('tools/call').map(({ rpc, headers }) => {
+      const { traceparent } = metaOf(rpc);
+      expect(headers.traceparent).toBe(traceparent);
+      return traceparent;
+    });
+    expect(sampled).toMatch(new RegExp(`^00-${TRACE}-[0-9a-f]{16}-00$`));
+    expect(sampled).not.toContain(PARENT);
+    // W3C Trace Context, 3.4: a proxy may pass it on as it came.
+    expect(passed).toBe(unsampled);
+    expect(own).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
   });
 
   it('OTEL_PROPAGATORS=xray reads and writes the X-Ray header', async () => {

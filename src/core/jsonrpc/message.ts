@@ -161,19 +161,21 @@ export function withoutArgument(request: Request, name: string): Request {
   };
 }
 
+/** Fields of `params._meta`. */
+export type MetaFields = Readonly<Record<string, string>>;
+
+const NO_FIELDS: MetaFields = {};
+
 /**
  * Adds missing keys to `params._meta`, and creates both where needed; the client's keys win. It
  * reads no further than the edit and parses nothing again, because a client's request repeats no
  * deciding key.
- * @param options.replaces - true: the additions win.
+ * @param replacing - keys that replace the client's.
  */
-export function withMeta(
-  request: Request,
-  additions: Readonly<Record<string, string>>,
-  { replaces = false } = {},
-): Request {
+export function withMeta(request: Request, missing: MetaFields, replacing: MetaFields = NO_FIELDS): Request {
   const { text, json } = request;
   const { params } = json;
+  const additions = replacing === NO_FIELDS ? missing : { ...missing, ...replacing };
   const edited = (newText: string, newParams: JsonObject): Request =>
     parsedOnDemand({ ...request, text: newText, json: { ...json, params: newParams } });
   const start = valueStartOf(text, 'params');
@@ -200,12 +202,12 @@ export function withMeta(
   let newText = text;
   for (const [key, value] of Object.entries(additions)) {
     const isPresent = hasMember(present, key);
-    if (isPresent && !replaces) continue;
+    if (isPresent && !hasMember(replacing, key)) continue;
     // All of that name: the last of several would win.
     if (isPresent) newText = removeMember(newText, key, metaStart);
     newText = insertMember(newText, metaStart, key, JSON.stringify(value));
   }
-  const meta = replaces ? { ...present, ...additions } : { ...additions, ...present };
+  const meta = { ...missing, ...present, ...replacing };
   return newText === text ? request : edited(newText, { ...params, _meta: meta });
 }
 

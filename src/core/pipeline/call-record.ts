@@ -70,7 +70,7 @@ export class CallRecord {
   /** Monotonic. */
   firstAttemptAt: number | undefined;
   endedAt = 0;
-  /** From the first attempt to the end of the last. */
+  /** From the first attempt to the end. */
   upstreamMs = 0;
   /** The part of `upstreamMs` in which the server worked and the network carried. */
   serverMs = 0;
@@ -87,8 +87,12 @@ export class CallRecord {
   /** Set by tracing: the span that the work at hand is a part of. */
   span: Span | undefined;
   readonly #since: number;
+  /** The waits before the first attempt. */
+  #queuedMs = 0;
+  /** Monotonic; undefined while no connection is awaited. */
+  #awaitsConnectionSince: number | undefined;
 
-  constructor({ number, transport, request, client, userAgent, profile, clock }: CallRecordOptions) {
+  constructor(number: number, { transport, request, client, userAgent, profile, clock }: CallRecordOptions) {
     this.number = number;
     this.transport = transport;
     this.method = request.method;
@@ -109,10 +113,37 @@ export class CallRecord {
     );
   }
 
+  /** Counts a request to the server, before its own waits. */
+  beginAttempt(clock: Clock): void {
+    if (this.attempts++ > 0) return;
+    this.firstAttemptAt = clock.monotonic();
+    this.#queuedMs = this.waitedMs;
+  }
+
+  /** Begins the wait for a connection; it ends with `endConnectionWait` or with the record. */
+  beginConnectionWait(clock: Clock): void {
+    this.#awaitsConnectionSince = clock.monotonic();
+  }
+
+  /** Adds the wait for a connection, if there was one. */
+  endConnectionWait(clock: Clock): void {
+    if (this.#awaitsConnectionSince !== undefined) this.#addConnectionWait(clock.monotonic());
+  }
+
+  #addConnectionWait(now: number): void {
+    this.connectionMs += now - (this.#awaitsConnectionSince ?? now);
+    this.#awaitsConnectionSince = undefined;
+  }
+
   /** Completes the record. */
   end(clock: Clock): void {
-    this.endedAt = clock.monotonic();
-    this.ms = this.endedAt - this.#since;
+    const now = clock.monotonic();
+    if (this.#awaitsConnectionSince !== undefined) this.#addConnectionWait(now);
+    this.endedAt = now;
+    this.ms = now - this.#since;
+    if (this.firstAttemptAt === undefined) return;
+    this.upstreamMs = now - this.firstAttemptAt;
+    this.serverMs = Math.max(0, this.upstreamMs - (this.waitedMs - this.#queuedMs));
   }
 
   /** Records the answer of the server. */
@@ -145,7 +176,6 @@ export class CallRecord {
 }
 
 export interface CallRecordOptions {
-  readonly number: number;
   readonly transport: 'stdio' | 'http';
   readonly request: Request;
   readonly client: Client;

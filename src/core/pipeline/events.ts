@@ -196,6 +196,7 @@ export type ProxyEvent =
       attempt: number;
       signed: boolean;
     }
+  /** With `detailed` only. */
   | {
       type: 'http.response';
       profile: string;
@@ -219,7 +220,7 @@ export type ProxyEvent =
     }
   | { type: 'http.failed'; profile: string; message: string }
   | { type: 'connection.awaited'; profile: string; message: string }
-  /** A request has waited for a connection, or left while it waited. */
+  /** With `detailed` only: a request has waited for a connection, or left while it waited. */
   | { type: 'connection.waited'; profile: string; call: number | undefined; lane: string; ms: number }
   | { type: 'connection.opened'; profile: string; lane: string }
   | { type: 'connection.closed'; profile: string; lane: string }

@@ -31,11 +31,11 @@ export function endRecord(events: Events, clock: Clock, record: CallRecord | und
 /** Begins the record of a request; undefined where no observer wants calls. */
 export function beginRecord(
   events: Events,
-  options: Omit<CallRecordOptions, 'number'>,
+  options: CallRecordOptions,
   headers?: RequestHeaders,
 ): CallRecord | undefined {
   if (!events.recordsCalls) return undefined;
-  const record = new CallRecord({ ...options, number: ++records });
+  const record = new CallRecord(++records, options);
   events.emitOfCall({ type: 'call.begun', record, request: options.request, headers });
   return record;
 }

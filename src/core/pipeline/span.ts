@@ -38,7 +38,20 @@ export interface Span {
   readonly isRecorded: boolean;
   /** The context with which the receiver of a message continues the trace. */
   readonly carrier: TraceCarrier;
+  /**
+   * The context to write into the message of a call, before the span of that call begins; undefined
+   * where the message carries it already.
+   */
+  carrierOfCall(): TraceCarrier | undefined;
   begin(part: SpanPart): Span;
   /** Ends the span; later calls have no effect. */
   end(outcome?: SpanOutcome): void;
 }
+
+/**
+ * True where the context is written together with the metadata, so that the message is edited once.
+ * A list may be answered from memory or be several requests, and each recorded one has a span of
+ * its own.
+ */
+export const hasEarlyContext = ({ method }: Request, span: Span): boolean =>
+  span.isRecorded ? method === 'tools/call' : method !== 'initialize';

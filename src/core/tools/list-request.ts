@@ -4,7 +4,13 @@ import { shortKey } from '../jsonrpc/short-key.ts';
 import type { Call } from '../pipeline/call.ts';
 
 /** Keys of `_meta` that do not affect the answer. */
-const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage']);
+const PASSING_META: ReadonlySet<string> = new Set([
+  'progressToken',
+  'traceparent',
+  'tracestate',
+  'baggage',
+  'x-amzn-trace-id',
+]);
 
 /**
  * A key for everything that a tools/list answer may depend on besides page and profile: client,

@@ -49,5 +49,6 @@ export function createInitialSeries(metrics: Metrics, profiles: readonly string[
 
 /** The waits of a call, as labels. */
 export const WAITS = ['queue', 'rate', 'session', 'connection', 'credentials', 'backoff'] as const;
+export type Wait = (typeof WAITS)[number];
 const OPEN_REASONS = ['client', 'profile', 'recovery', 'demand', 'minimum', 'unhealthy', 'recycled', 'drain'];
 const CLOSE_REASONS = ['closed', 'lost', 'expired', 'idle', 'recycled', 'drain', 'unhealthy', 'broken'];

@@ -50,6 +50,11 @@ export const profileLabel = (profile: string): string => (profile === '' ? 'defa
 export class ToolLabels {
   readonly #known = new Set<string>();
 
+  /** True for a name with a label of its own. */
+  has(name: string): boolean {
+    return this.#known.has(name);
+  }
+
   /**
    * @param exists - whether the server has the tool: a client that invents names takes no place of
    * real ones.

@@ -1,14 +1,15 @@
 import { Redactor } from '../../core/errors/redact.ts';
-import type { CallRecord, CallWait } from '../../core/pipeline/call-record.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { ProxyEvent } from '../../core/pipeline/events.ts';
 import { plainText } from '../../core/system/plain-text.ts';
 import { createMetrics, familiesOf, type Metrics } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
 import { History } from './history.ts';
-import { createInitialSeries, WAITS } from './initial-series.ts';
-import { errorTypeOf, methodLabel, OTHER, profileLabel, ToolLabels } from './labels.ts';
+import { createInitialSeries } from './initial-series.ts';
+import { methodLabel, profileLabel, ToolLabels } from './labels.ts';
 import type { CredentialFacts, Measured, ProxyMetricsDeps, RecentError } from './measured.ts';
 import { ProcessMetrics } from './process-metrics.ts';
+import { ProfileSeries } from './profile-series.ts';
 import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
 
 /** Sends the metrics somewhere; called by `publish`. Throws where it fails. */
@@ -16,18 +17,6 @@ export type SnapshotPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
 
 /** Errors that are kept for the status page, for each profile. */
 const MAX_RECENT_ERRORS = 20;
-
-/** By the first digit of the status. */
-const STATUS_CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
-
-const FIELD_OF: Readonly<Record<(typeof WAITS)[number], CallWait>> = {
-  queue: 'queueMs',
-  rate: 'rateMs',
-  session: 'sessionMs',
-  connection: 'connectionMs',
-  credentials: 'credentialsMs',
-  backoff: 'backoffMs',
-};
 
 /** Counts what the events of one proxy report. Knows no layer, and no layer knows it. */
 export class ProxyMetrics implements Measured {
@@ -38,6 +27,7 @@ export class ProxyMetrics implements Measured {
   readonly credentials = new Map<string, CredentialFacts>();
   readonly recentErrors = new Map<string, RecentError[]>();
   readonly #tools = new ToolLabels();
+  readonly #series = new Map<string, ProfileSeries>();
   readonly #publishers: SnapshotPublisher[] = [];
   readonly #redactor = new Redactor();
   readonly #process = new ProcessMetrics();
@@ -59,7 +49,6 @@ export class ProxyMetrics implements Measured {
 
   /** Counts one event. */
   readonly observe = (event: ProxyEvent): void => {
-    const { metrics } = this;
     switch (event.type) {
       case 'call.begun':
         this.#inFlight++;
@@ -69,21 +58,17 @@ export class ProxyMetrics implements Measured {
         this.#countCall(event.record);
         break;
       case 'http.request': {
-        const profile = profileLabel(event.profile);
-        metrics.httpRequests.of(profile, event.method, event.lane).add();
-        metrics.httpBytes.of(profile, 'out').add(event.bytes);
-        if (event.signed) metrics.signatures.of(profile).add();
+        const series = this.#seriesOf(event.profile);
+        series.httpRequests(event.method, event.lane).value++;
+        series.httpBytesOut.value += event.bytes;
+        if (event.signed) series.signatures.value++;
         break;
       }
-      case 'http.response':
-        metrics.httpResponses
-          .of(profileLabel(event.profile), STATUS_CLASSES[Math.trunc(event.status / 100)] ?? OTHER)
-          .add();
-        break;
       case 'http.ended': {
-        const profile = profileLabel(event.profile);
-        metrics.httpBytes.of(profile, 'in').add(event.bytes);
-        if (event.error !== undefined) metrics.httpFailures.of(profile).add();
+        const series = this.#seriesOf(event.profile);
+        series.httpBytesIn.value += event.bytes;
+        if (event.status !== undefined) series.httpResponses(event.status).value++;
+        if (event.error !== undefined) series.httpFailures.value++;
         break;
       }
       default:
@@ -91,41 +76,29 @@ export class ProxyMetrics implements Measured {
     }
   };
 
+  #seriesOf(profile: string): ProfileSeries {
+    let found = this.#series.get(profile);
+    if (!found) {
+      found = new ProfileSeries(this.metrics, profile);
+      this.#series.set(profile, found);
+    }
+    return found;
+  }
+
   #countCall(record: CallRecord): void {
-    const { metrics } = this;
-    const { method, outcome } = record;
-    const profile = profileLabel(record.profile);
-    const named = methodLabel(method);
-    const tool =
-      method === 'tools/call'
-        ? this.#tools.of(
-            record.target,
-            () => outcome === 'ok' || this.deps.isTool(record.target ?? '', record.profile),
-          )
-        : '';
-    const error = errorTypeOf(record);
-    metrics.calls.of(profile, named, tool, outcome).add();
-    if (outcome === 'error') {
-      metrics.callErrors.of(profile, record.reason ?? 'internal').add();
-      this.#addError(record, profile, tool);
-    }
-    const transport = record.transport === 'stdio' ? 'pipe' : 'tcp';
-    const seconds = record.ms / 1_000;
-    metrics.serverOperation.of(profile, named, transport, error).observe(seconds);
-    if (record.attempts > 0) {
-      metrics.clientOperation.of(profile, named, tool, error).observe(record.upstreamMs / 1_000);
-      metrics.serverDuration.of(profile).observe(record.serverMs / 1_000);
-    }
-    metrics.clientBytes.of(profile, 'in').add(record.requestBytes);
-    metrics.clientBytes.of(profile, 'out').add(record.responseBytes);
-    if (record.waitedMs > 0) {
-      for (const wait of WAITS) {
-        const ms = record[FIELD_OF[wait]];
-        if (ms > 0) metrics.callWait.of(profile, wait).observe(ms / 1_000);
-      }
-    }
-    if (method !== 'subscriptions/listen')
-      this.history.add(seconds, outcome === 'error' || outcome === 'tool_error', record.endedAt);
+    const { outcome } = record;
+    const series = this.#seriesOf(record.profile);
+    const tool = record.method === 'tools/call' ? this.#toolLabel(record) : '';
+    series.countCall(record, tool);
+    if (outcome === 'error') this.#addError(record, series.label, tool);
+    if (record.waitedMs > 0) series.countWaits(record);
+    if (record.method !== 'subscriptions/listen')
+      this.history.add(record.ms / 1_000, outcome === 'error' || outcome === 'tool_error', record.endedAt);
+  }
+
+  #toolLabel({ target, outcome, profile }: CallRecord): string {
+    if (target !== undefined && this.#tools.has(target)) return target;
+    return this.#tools.of(target, () => outcome === 'ok' || this.deps.isTool(target ?? '', profile));
   }
 
   #addError({ method, reason, message }: CallRecord, profile: string, tool: string): void {

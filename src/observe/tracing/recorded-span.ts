@@ -18,11 +18,20 @@ export interface SpanDeps {
   readonly onEnd: (span: FinishedSpan) => void;
 }
 
+/** The place of a span in its trace. */
+interface SpanContext {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parent: TraceContext | RecordedSpan | undefined;
+  readonly tracestate: string | undefined;
+  readonly baggage: string | undefined;
+}
+
 /** A span that is recorded, and sent when it has ended. */
 export class RecordedSpan implements Span {
   readonly isRecorded = true;
   readonly traceId: string;
-  readonly spanId = newSpanId();
+  readonly spanId: string;
   readonly attributes: Record<string, AttributeValue>;
   readonly #deps: SpanDeps;
   readonly #description: SpanDescription;
@@ -31,6 +40,8 @@ export class RecordedSpan implements Span {
   readonly #baggage: string | undefined;
   readonly #startMs: number;
   #carrier: TraceCarrier | undefined;
+  /** The id of the call's span, from `carrierOfCall` until it begins. */
+  #callId: string | undefined;
   /** HTTP requests so far: a further one is a resend. */
   #requests = 0;
   /** The last error below, which tells more than the outcome of the whole call. */
@@ -40,18 +51,9 @@ export class RecordedSpan implements Span {
   constructor(
     deps: SpanDeps,
     description: SpanDescription,
-    {
-      traceId,
-      parent,
-      tracestate,
-      baggage,
-    }: {
-      readonly traceId: string;
-      readonly parent: TraceContext | RecordedSpan | undefined;
-      readonly tracestate: string | undefined;
-      readonly baggage: string | undefined;
-    },
+    { traceId, spanId, parent, tracestate, baggage }: SpanContext,
   ) {
+    this.spanId = spanId;
     this.#deps = deps;
     this.#description = description;
     this.attributes = description.attributes;
@@ -63,18 +65,29 @@ export class RecordedSpan implements Span {
   }
 
   get carrier(): TraceCarrier {
-    const { traceId, spanId } = this;
-    const context = { traceId, spanId, sampled: true, tracestate: this.#tracestate };
-    this.#carrier ??= carrierOf(context, this.#baggage, this.#deps.propagators);
+    this.#carrier ??= this.#carrierOf(this.spanId);
     return this.#carrier;
+  }
+
+  carrierOfCall(): TraceCarrier {
+    this.#callId = newSpanId();
+    return this.#carrierOf(this.#callId);
+  }
+
+  #carrierOf(spanId: string): TraceCarrier {
+    const context = { traceId: this.traceId, spanId, sampled: true, tracestate: this.#tracestate };
+    return carrierOf(context, this.#baggage, this.#deps.propagators);
   }
 
   begin(part: SpanPart): Span {
     if (part.type === 'http') this.#describeSession(part);
     const description = describePart(part, this.#deps.server, this.#requests);
     if (part.type === 'http') this.#requests++;
+    const reserved = part.type === 'call' ? this.#callId : undefined;
+    if (reserved !== undefined) this.#callId = undefined;
     return new RecordedSpan(this.#deps, description, {
       traceId: this.traceId,
+      spanId: reserved ?? newSpanId(),
       parent: this,
       tracestate: this.#tracestate,
       baggage: this.#baggage,
@@ -116,41 +129,4 @@ export class RecordedSpan implements Span {
           : { message: this.#deps.clean(message).slice(0, MAX_STATUS_MESSAGE) },
     });
   }
-}
-
-/** The span of a trace that is not recorded: it only passes the context on. */
-export class UnrecordedSpan implements Span {
-  readonly isRecorded = false;
-  readonly traceId: string;
-  readonly spanId = newSpanId();
-  readonly #tracestate: string | undefined;
-  readonly #baggage: string | undefined;
-  readonly #propagators: ReadonlySet<Propagator>;
-  #carrier: TraceCarrier | undefined;
-
-  constructor(
-    traceId: string,
-    propagators: ReadonlySet<Propagator>,
-    tracestate: string | undefined,
-    baggage: string | undefined,
-  ) {
-    this.traceId = traceId;
-    this.#propagators = propagators;
-    this.#tracestate = tracestate;
-    this.#baggage = baggage;
-  }
-
-  get carrier(): TraceCarrier {
-    const { traceId, spanId } = this;
-    const context = { traceId, spanId, sampled: false, tracestate: this.#tracestate };
-    this.#carrier ??= carrierOf(context, this.#baggage, this.#propagators);
-    return this.#carrier;
-  }
-
-  /** One span id serves all parts. */
-  begin(): Span {
-    return this;
-  }
-
-  end(): void {}
 }

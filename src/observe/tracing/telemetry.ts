@@ -1,5 +1,6 @@
 import { causeText } from '../../core/errors/errors.ts';
 import { Redactor } from '../../core/errors/redact.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
 import { outcomeOfRecord } from '../../core/pipeline/span-outcome.ts';
@@ -11,6 +12,7 @@ import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
 import type { SpanDeps } from './recorded-span.ts';
 import { createSampler } from './sampler.ts';
 import type { MetricSink, SpanSink } from './sdk.ts';
+import type { RequestSource } from './semantic-conventions.ts';
 import { Tracer } from './tracer.ts';
 
 /** Spans that are kept until the SDK is loaded, as many as its own queue holds. */
@@ -76,14 +78,7 @@ class RunningTelemetry implements Telemetry {
             break;
           case 'call.begun': {
             const { record, request, headers } = event;
-            const { transport, client } = record;
-            record.span = tracer?.begin({
-              request,
-              headers,
-              transport,
-              address: client.address,
-              session: client.inSession ? labelOfClient(client.id) : undefined,
-            });
+            record.span = tracer?.begin({ request, headers, source: () => sourceOf(record) });
             break;
           }
           case 'call.ended':
@@ -206,6 +201,12 @@ class RunningTelemetry implements Telemetry {
     await this.#metricSink?.shutdown();
   }
 }
+
+const sourceOf = ({ transport, client }: CallRecord): RequestSource => ({
+  transport,
+  address: client.address,
+  session: client.inSession ? labelOfClient(client.id) : undefined,
+});
 
 /** The id of an HTTP client in a session is the hash of its session id. */
 const labelOfClient = (id: string): string => id.replace(/^http-session-/, '').slice(0, LABEL_CHARACTERS);

@@ -1,19 +1,22 @@
 import { isObject, type JsonObject, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { RequestHeaders } from '../../core/pipeline/call.ts';
 import type { Span } from '../../core/pipeline/span.ts';
-import { newTraceId } from './ids.ts';
-import { RecordedSpan, type SpanDeps, UnrecordedSpan } from './recorded-span.ts';
+import { newSpanId, newTraceId } from './ids.ts';
+import { RecordedSpan, type SpanDeps } from './recorded-span.ts';
 import type { Sampler } from './sampler.ts';
 import { describeRequest, type RequestSource } from './semantic-conventions.ts';
-import { readBaggage, readContext } from './trace-context.ts';
+import { carrierOf, readBaggage, readContext, type TraceContext } from './trace-context.ts';
+import { UnrecordedSpan } from './unrecorded-span.ts';
 
 const NO_FIELDS: JsonObject = {};
 
 /** A request of a client, as far as a trace needs it. */
-export interface TracedRequest extends RequestSource {
+export interface TracedRequest {
   readonly request: Request;
   /** The headers of an HTTP client; names in lower case. */
-  readonly headers?: RequestHeaders | undefined;
+  readonly headers: RequestHeaders | undefined;
+  /** Called where the trace is recorded. */
+  readonly source: () => RequestSource;
 }
 
 /** Begins the trace of each client request, or continues the client's. */
@@ -30,18 +33,50 @@ export class Tracer {
    * Begins the span of a client's request. The context in `params._meta` counts before that of the
    * HTTP request, which may carry several messages.
    */
-  begin({ request, headers = {}, ...source }: TracedRequest): Span {
+  begin(traced: TracedRequest): Span {
     const { propagators } = this.#deps;
-    const { _meta } = paramsOf(request);
-    const sources = [isObject(_meta) ? _meta : NO_FIELDS, headers];
+    const { headers } = traced;
+    const { _meta } = paramsOf(traced.request);
+    const fields = isObject(_meta) ? _meta : undefined;
+    // Most clients of stdio send neither.
+    if (!fields && !headers) return this.#beginWith(traced, NO_FIELDS, undefined, undefined);
+    const sources = [fields ?? NO_FIELDS, headers ?? NO_FIELDS];
     const parent = readContext(sources, propagators);
-    const baggage = readBaggage(sources, propagators);
+    return this.#beginWith(traced, sources[0] ?? NO_FIELDS, parent, readBaggage(sources, propagators));
+  }
+
+  #beginWith(
+    { request, source }: TracedRequest,
+    meta: JsonObject,
+    parent: TraceContext | undefined,
+    baggage: string | undefined,
+  ): Span {
     const traceId = parent?.traceId ?? newTraceId();
-    const tracestate = parent?.tracestate;
-    if (!this.#sample(traceId, parent?.sampled)) {
-      return new UnrecordedSpan(traceId, propagators, tracestate, baggage);
-    }
-    const description = describeRequest(request, source);
-    return new RecordedSpan(this.#deps, description, { traceId, parent, tracestate, baggage });
+    if (!this.#sample(traceId, parent?.sampled)) return this.#unrecorded(traceId, meta, parent, baggage);
+    return new RecordedSpan(this.#deps, describeRequest(request, source()), {
+      traceId,
+      spanId: newSpanId(),
+      parent,
+      tracestate: parent?.tracestate,
+      baggage,
+    });
+  }
+
+  /**
+   * A context that is not sampled passes unchanged (W3C Trace Context, 3.4): no span here could be
+   * its parent.
+   */
+  #unrecorded(
+    traceId: string,
+    meta: JsonObject,
+    parent: TraceContext | undefined,
+    baggage: string | undefined,
+  ): Span {
+    const isUnchanged = parent?.sampled === false;
+    const spanId = isUnchanged ? parent.spanId : newSpanId();
+    const context = { traceId, spanId, sampled: false, tracestate: parent?.tracestate };
+    const carrier = carrierOf(context, baggage, this.#deps.propagators);
+    const isInMessage = isUnchanged && Object.keys(carrier).every((name) => meta[name] === carrier[name]);
+    return new UnrecordedSpan(traceId, spanId, carrier, isInMessage);
   }
 }

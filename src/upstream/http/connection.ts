@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Sent } from '../../core/errors/errors.ts';
 import { EarlyDial } from './early-dial.ts';
-import { type HttpHeaders, Incoming } from './incoming.ts';
+import { type HttpHeaders, Incoming, type ResponseObserver } from './incoming.ts';
 import {
   type Connector,
   type DispatchController,
@@ -17,6 +17,15 @@ export interface OutgoingRequest {
   readonly body?: Buffer | undefined;
   /** Called when the connection is open and the first byte is about to be sent. */
   readonly onStart?: (() => void) | undefined;
+  readonly observer?: ExchangeObserver | undefined;
+}
+
+/** Observes one request: `failed`, or `responded` and then `ended`. Must not throw. */
+export interface ExchangeObserver extends ResponseObserver {
+  /** The head of the response has arrived. */
+  responded(incoming: Incoming): void;
+  /** There was no response. */
+  failed(error: Error): void;
 }
 
 /** Enough for AWS, its load balancers and identity-aware proxies; undici's default is 16 KiB. */
@@ -58,6 +67,7 @@ class ResponseHandler implements DispatchHandler {
   readonly #reject: (failure: TransportFailure) => void;
   readonly #over: (reusable: boolean) => void;
   readonly #onStart: (() => void) | undefined;
+  readonly #observer: ExchangeObserver | undefined;
   #incoming: Incoming | undefined;
   #started = false;
 
@@ -66,9 +76,10 @@ class ResponseHandler implements DispatchHandler {
     resolve: (incoming: Incoming) => void,
     reject: (failure: TransportFailure) => void,
     over: (reusable: boolean) => void,
-    onStart: (() => void) | undefined,
+    { onStart, observer }: OutgoingRequest,
   ) {
     this.#onStart = onStart;
+    this.#observer = observer;
     this.#reused = reused;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -83,8 +94,10 @@ class ResponseHandler implements DispatchHandler {
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // 1xx responses are informational.
     if (status < 200) return;
-    this.#incoming = new Incoming(status, headers as HttpHeaders, controller);
-    this.#resolve(this.#incoming);
+    const incoming = new Incoming(status, headers as HttpHeaders, controller, this.#observer);
+    this.#incoming = incoming;
+    this.#observer?.responded(incoming);
+    this.#resolve(incoming);
   }
 
   onResponseData(_controller: DispatchController, chunk: Buffer): void {
@@ -98,7 +111,11 @@ class ResponseHandler implements DispatchHandler {
 
   onResponseError(_controller: DispatchController, error: Error): void {
     if (this.#incoming) this.#incoming.fail(error);
-    else this.#reject(new TransportFailure(error, this.#started ? 'maybe' : 'no', this.#reused));
+    else {
+      const failure = new TransportFailure(error, this.#started ? 'maybe' : 'no', this.#reused);
+      this.#observer?.failed(failure);
+      this.#reject(failure);
+    }
     this.#over(false);
   }
 }
@@ -186,7 +203,7 @@ export class Connection {
    */
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
     return new Promise((resolve, reject) => {
-      const { method, path, headers, body = null, onStart } = request;
+      const { method, path, headers, body = null } = request;
       const ended = (reusable: boolean): void => {
         if (reusable) {
           this.#served++;
@@ -196,7 +213,7 @@ export class Connection {
         queueMicrotask(() => over(reusable && !this.#dead));
       };
       // The server may have closed a socket that was dialled early, like a reused one.
-      const answer = new ResponseHandler(this.warm || this.#early.ready, resolve, reject, ended, onStart);
+      const answer = new ResponseHandler(this.warm || this.#early.ready, resolve, reject, ended, request);
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
   }

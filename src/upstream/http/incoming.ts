@@ -17,6 +17,12 @@ interface Flow {
   resume(): void;
 }
 
+/** Observes the end of a response; called once. */
+export interface ResponseObserver {
+  /** @param error - what cut the response; undefined where its last byte has arrived. */
+  ended(incoming: Incoming, error: Error | undefined): void;
+}
+
 export type HttpHeaders = HttpFacts['headers'];
 
 /** Media types are compared by essence, in any case, without parameters. */
@@ -52,24 +58,24 @@ export class Incoming implements HttpFacts {
   readonly status: number;
   readonly headers: HttpHeaders;
   readonly #flow: Flow;
+  readonly #observer: ResponseObserver | undefined;
   readonly #unread = new ByteList();
   #paused = false;
   /** Undefined while the body is read as it arrives. */
   #maxBytes: BodyLimit | undefined;
   /** Called for every chunk: any byte shows that the server is alive. */
   onChunk: (() => void) | undefined;
-  /** Called once, when the last byte has arrived, or with what cut the response. */
-  onOver: ((error: Error | undefined) => void) | undefined;
   /** Bytes that have arrived, as encoded. */
   receivedBytes = 0;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
   #wake: (() => void) | undefined;
   #whole: Promise<Buffer> | undefined;
 
-  constructor(status: number, headers: HttpHeaders, flow: Flow) {
+  constructor(status: number, headers: HttpHeaders, flow: Flow, observer?: ResponseObserver) {
     this.status = status;
     this.headers = headers;
     this.#flow = flow;
+    this.#observer = observer;
   }
 
   /**
@@ -108,7 +114,7 @@ export class Incoming implements HttpFacts {
   end(): void {
     if (this.#state === 'open') {
       this.#state = 'ended';
-      this.onOver?.(undefined);
+      this.#observer?.ended(this, undefined);
     }
     this.#signal();
   }
@@ -116,7 +122,7 @@ export class Incoming implements HttpFacts {
   fail(error: Error): void {
     if (this.#state === 'open') {
       this.#state = { error };
-      this.onOver?.(error);
+      this.#observer?.ended(this, error);
     }
     this.#signal();
   }

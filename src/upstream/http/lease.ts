@@ -51,7 +51,9 @@ export class Lease {
   /** @throws TransportFailure */
   send(request: OutgoingRequest): Promise<Incoming> {
     if (this.#state !== 'held') {
-      return Promise.reject(new TransportFailure(new Error('the place was given back'), 'no', false));
+      const failure = new TransportFailure(new Error('the place was given back'), 'no', false);
+      request.observer?.failed(failure);
+      return Promise.reject(failure);
     }
     this.#state = 'sending';
     return this.#connection.send(request, (reusable) => this.#finish(reusable));

@@ -1,85 +1,116 @@
 import { causeText } from '../../core/errors/errors.ts';
 import type { Events, ProxyEvent } from '../../core/pipeline/events.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import type { ExchangeObserver } from '../http/connection.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 
-export interface ExchangeEventsDeps {
-  readonly events: Events;
-  readonly clock: Clock;
-  readonly profile: string;
-  /** The number of the call that the request belongs to. */
-  readonly call: number | undefined;
-}
-
-/** Reports one HTTP request: its begin, the head of its response, its end. */
-export interface ObservedExchange {
-  begin(
-    facts: Pick<
-      Extract<ProxyEvent, { type: 'http.request' }>,
-      'method' | 'lane' | 'bytes' | 'attempt' | 'signed'
-    >,
-  ): void;
-  readonly responded: (response: Incoming) => Incoming;
-  /** @throws the error. */
-  readonly failed: (error: unknown) => never;
-}
+/** A request, as far as its events state it. */
+export type ExchangeFacts = Pick<
+  Extract<ProxyEvent, { type: 'http.request' }>,
+  'profile' | 'call' | 'method' | 'lane' | 'bytes' | 'attempt' | 'signed'
+>;
 
 /** Shared by all transports: the number identifies the request in the process. */
 let exchanges = 0;
 
-/** Creates the reporter of one HTTP request. Only where an observer wants calls. */
-export function observeExchange({ events, clock, profile, call }: ExchangeEventsDeps): ObservedExchange {
-  const exchange = ++exchanges;
-  const started = clock.monotonic();
-  const end = (
-    status: number | undefined,
-    bytes: number,
-    error: unknown,
-    ms = clock.monotonic() - started,
-  ): void =>
+/**
+ * Reports one HTTP request: its begin, the head of its response, its end. Created only where an
+ * observer wants calls. A class, because closures would be created per request.
+ */
+export class ReportedExchange implements ExchangeObserver {
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #profile: string;
+  readonly #call: number | undefined;
+  readonly #span: Span | undefined;
+  readonly #number = ++exchanges;
+  readonly #since: number;
+
+  /** @param span - ends with the head of the response. */
+  constructor(events: Events, clock: Clock, facts: ExchangeFacts, span: Span | undefined) {
+    const { profile, call, method, lane, bytes, attempt, signed } = facts;
+    this.#events = events;
+    this.#clock = clock;
+    this.#profile = profile;
+    this.#call = call;
+    this.#span = span;
+    this.#since = clock.monotonic();
+    const exchange = this.#number;
     events.emitOfCall({
-      type: 'http.ended',
+      type: 'http.request',
       profile,
       exchange,
       call,
+      method,
+      lane,
+      bytes,
+      attempt,
+      signed,
+    });
+  }
+
+  responded({ status, headers }: Incoming): void {
+    endWithStatus(this.#span, status);
+    // Only the log tells more of it than its end does.
+    if (!this.#events.detailed) return;
+    this.#events.emitOfCall({
+      type: 'http.response',
+      profile: this.#profile,
+      exchange: this.#number,
+      call: this.#call,
+      status,
+      ms: this.#clock.monotonic() - this.#since,
+      contentType: headerOf(headers, 'content-type'),
+      date: headerOf(headers, 'date'),
+    });
+  }
+
+  ended({ status, receivedBytes }: Incoming, error: Error | undefined): void {
+    this.#end(status, receivedBytes, error);
+  }
+
+  failed(error: Error): void {
+    endUnanswered(this.#span, error);
+    this.#end(undefined, 0, error);
+  }
+
+  #end(status: number | undefined, bytes: number, error: Error | undefined): void {
+    this.#events.emitOfCall({
+      type: 'http.ended',
+      profile: this.#profile,
+      exchange: this.#number,
+      call: this.#call,
       status,
       bytes,
-      ms,
+      ms: this.#clock.monotonic() - this.#since,
       error: error === undefined ? undefined : causeText(error),
     });
-  return {
-    begin: ({ method, lane, bytes, attempt, signed }) =>
-      events.emitOfCall({
-        type: 'http.request',
-        profile,
-        exchange,
-        call,
-        method,
-        lane,
-        bytes,
-        attempt,
-        signed,
-      }),
-    responded: (response) => {
-      const { status, headers } = response;
-      const ms = clock.monotonic() - started;
-      events.emitOfCall({
-        type: 'http.response',
-        profile,
-        exchange,
-        call,
-        status,
-        ms,
-        contentType: headerOf(headers, 'content-type'),
-        date: headerOf(headers, 'date'),
-      });
-      if (response.ended) end(status, response.receivedBytes, undefined, ms);
-      else response.onOver = (error) => end(status, response.receivedBytes, error);
-      return response;
-    },
-    failed: (error) => {
-      end(undefined, 0, error);
-      throw error;
-    },
-  };
+  }
 }
+
+/**
+ * Ends the span of a request with the head of its response: the body may last as long as the call.
+ */
+export class SpannedExchange implements ExchangeObserver {
+  readonly #span: Span;
+
+  constructor(span: Span) {
+    this.#span = span;
+  }
+
+  responded({ status }: Incoming): void {
+    endWithStatus(this.#span, status);
+  }
+
+  ended(): void {}
+
+  failed(error: Error): void {
+    endUnanswered(this.#span, error);
+  }
+}
+
+const endWithStatus = (span: Span | undefined, status: number): void => span?.end({ status });
+
+const endUnanswered = (span: Span | undefined, error: Error): void =>
+  span?.end({ errorType: 'connection-lost', message: causeText(error) });

@@ -1,8 +1,6 @@
-import { causeText } from '../../core/errors/errors.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import { sessionLabel } from '../../core/pipeline/session-label.ts';
 import type { Span } from '../../core/pipeline/span.ts';
-import type { Incoming } from '../http/incoming.ts';
 
 /** An HTTP request, as far as its span needs it. */
 export interface SpannedRequest {
@@ -27,16 +25,4 @@ export function beginHttpSpan({ record, span, method, lane, headers }: SpannedRe
     session: session === undefined ? undefined : sessionLabel(session),
     protocolVersion: headers['mcp-protocol-version'],
   });
-}
-
-/** Ends the span with the head of the response: its body may last as long as the call. */
-export async function endWithHead(sent: Promise<Incoming>, span: Span): Promise<Incoming> {
-  try {
-    const response = await sent;
-    span.end({ status: response.status });
-    return response;
-  } catch (error) {
-    span.end({ errorType: 'connection-lost', message: causeText(error) });
-    throw error;
-  }
 }

@@ -12,16 +12,16 @@ import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { plainCause } from '../http/connect-cause.ts';
-import { TransportFailure } from '../http/connection.ts';
+import { type ExchangeObserver, TransportFailure } from '../http/connection.ts';
 import type { ConnectionPool, Wanted } from '../http/connection-pool.ts';
 import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
-import { observeExchange } from './exchange-events.ts';
+import { ReportedExchange, SpannedExchange } from './exchange-events.ts';
 import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
-import { beginHttpSpan, endWithHead } from './http-span.ts';
+import { beginHttpSpan } from './http-span.ts';
 import { readLostSession } from './lost-session.ts';
 import { foreignSession, toTransportError } from './transport-errors.ts';
 
@@ -272,6 +272,7 @@ export class SignedTransport {
     const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
     request.signal.throwIfAborted();
     let lease = this.#tryLease(request, wanted) ?? (await this.#waitForConnection(request, wanted));
+    request.record?.endConnectionWait(this.#options.clock);
     try {
       const resolving = refreshed ?? this.#credentials(request);
       const credentials =
@@ -385,7 +386,9 @@ export class SignedTransport {
       maxIdleMs: wanted.maxIdleMs,
       share: request.share,
     });
-    return this.#options.events.recordsCalls ? this.#reportWait(request, leased) : leased;
+    const { events, clock } = this.#options;
+    request.record?.beginConnectionWait(clock);
+    return events.detailed ? this.#reportWait(request, leased) : leased;
   }
 
   async #reportWait({ record, lane }: TransportRequest, leased: Promise<Lease>): Promise<Lease> {
@@ -395,7 +398,6 @@ export class SignedTransport {
       return await leased;
     } finally {
       const ms = clock.monotonic() - since;
-      if (record) record.connectionMs += ms;
       events.emit({ type: 'connection.waited', profile, call: record?.number, lane, ms });
     }
   }
@@ -493,20 +495,16 @@ export class SignedTransport {
     if (span) Object.assign(headers, span.carrier);
     request.observer.onAttempt(lease);
     const { method, onStart, target = own } = request;
-    const outgoing = { method, path: target.path, headers, body, onStart };
-    const { clock, profile } = this.#options;
-    const observed = events.observesCalls
-      ? observeExchange({ events, clock, profile, call: request.record?.number })
-      : undefined;
-    observed?.begin({
-      method,
-      lane: request.lane,
-      bytes: body?.length ?? 0,
-      attempt,
-      signed: 'authorization' in signed,
-    });
-    const sent = span?.isRecorded ? endWithHead(lease.send(outgoing), span) : lease.send(outgoing);
-    return observed ? sent.then(observed.responded, observed.failed) : sent;
+    let observer: ExchangeObserver | undefined;
+    if (events.observesCalls) {
+      const { clock, profile } = this.#options;
+      const bytes = body?.length ?? 0;
+      const isSigned = 'authorization' in signed;
+      const { lane, record } = request;
+      const facts = { profile, call: record?.number, method, lane, bytes, attempt, signed: isSigned };
+      observer = new ReportedExchange(events, clock, facts, span);
+    } else if (span?.isRecorded) observer = new SpannedExchange(span);
+    return lease.send({ method, path: target.path, headers, body, onStart, observer });
   }
 
   #sign(

@@ -64,6 +64,15 @@ describe('metadata', () => {
     expect(merged.json.params).toEqual({ _meta: { A: '1', B: 'theirs', C: '"' } });
   });
 
+  it('one edit adds metadata that the client wins and fields that replace those of the client', () => {
+    const before = request(`,"params":{"_meta":{"A":"theirs","B":"theirs"}}`);
+    const merged = withMeta(before, { A: '1', C: '1' }, { B: '2', D: '2' });
+    const _meta = { A: 'theirs', B: '2', C: '1', D: '2' };
+    expect([merged.json.params, JSON.parse(merged.text).params]).toEqual([{ _meta }, { _meta }]);
+    const created = withMeta(request(',"params":{"n":1}'), { A: '1' }, { A: '2' });
+    expect(JSON.parse(created.text).params).toEqual({ _meta: { A: '2' }, n: 1 });
+  });
+
   it('metadata keeps every other byte of a request', () => {
     const text = `{"jsonrpc":"2.0", "id":9007199254740993,"method":"x","params":{"arguments":${FRAGILE}}, "more":${FRAGILE}}`;
     const merged = withMeta(requestOf(text), { K: 'v' }).text;

@@ -16,16 +16,9 @@ function startMetrics({ isTool = () => false }: { isTool?: (name: string) => boo
     const request = requestOf('tools/call', { name });
     if (request.kind !== 'request') throw new TypeError('no request');
     const client = { id: 'client-1' };
-    const record = new CallRecord({
-      number: ++number,
-      transport: 'stdio',
-      request,
-      client,
-      profile: '',
-      clock,
-    });
+    const record = new CallRecord(++number, { transport: 'stdio', request, client, profile: '', clock });
     metrics.observe({ type: 'call.begun', record, request, headers: undefined });
-    record.attempts = 1;
+    record.beginAttempt(clock);
     change(record);
     record.end(clock);
     metrics.observe({ type: 'call.ended', record });
