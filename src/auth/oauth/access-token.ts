@@ -1,0 +1,63 @@
+import { ProxyError } from '../../core/errors/errors.ts';
+import type { Credential } from '../authorizer.ts';
+import type { BearerChallenge } from './challenge.ts';
+import type { HeldTokens } from './login-record.ts';
+
+/** An OAuth access token, which authenticates requests. Immutable. */
+export interface AccessToken extends Credential {
+  /** The value of the authorization header. */
+  readonly authorization: string;
+  readonly tokens: HeldTokens;
+}
+
+/** Obtains and renews the access tokens of one kind of login. */
+export interface TokenSource {
+  /** The current token where no wait is needed. */
+  usable(): AccessToken | undefined;
+  /**
+   * The current token, read or renewed once for all callers; undefined if there is none.
+   * @throws ProxyError if it has expired and cannot be renewed.
+   */
+  current(signal: AbortSignal): Promise<AccessToken | undefined>;
+  /**
+   * Returns another token than the refused one; undefined if the refusal has another cause.
+   * @throws ProxyError login-required, or no-credentials.
+   */
+  replace(
+    refused: AccessToken | undefined,
+    challenge: BearerChallenge,
+    signal: AbortSignal,
+  ): Promise<AccessToken | undefined>;
+  /** True if the next request may have another identity. */
+  readonly identityMayChange: boolean;
+  /** The identity of the last token; undefined before the first one. */
+  readonly principal: string | undefined;
+  /** One line for `doctor`: where the token comes from. */
+  readonly source: string;
+  /** What the user does when the token cannot be renewed. */
+  readonly renewal: string;
+}
+
+/** What an authorization header may carry (RFC 6750, section 2.1), and some servers' other signs. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/** A token that was refused so soon after it was issued would be refused again. */
+export const MIN_RENEWABLE_AGE_MS = 10_000;
+
+/**
+ * Creates the credential of issued tokens.
+ * @throws ProxyError no-credentials for tokens that cannot be sent as a Bearer token.
+ */
+export function accessTokenOf(tokens: HeldTokens, principal: string): AccessToken {
+  const { access_token: text, token_type: type } = tokens;
+  const problem = !TOKEN.test(text)
+    ? 'contains characters that no HTTP header can carry'
+    : type.toLowerCase() === 'bearer'
+      ? undefined
+      : 'is no Bearer token';
+  if (problem !== undefined) {
+    const message = `The authorization server issued an access token that ${problem}. Its operators have to correct that.`;
+    throw new ProxyError('no-credentials', message, { sent: 'no' });
+  }
+  return { principal, providerName: 'oauth', authorization: `Bearer ${text}`, tokens };
+}
