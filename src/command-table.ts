@@ -182,7 +182,7 @@ export const COMMANDS = {
     optionalWords: ['profile'],
     options: {},
     connects: true,
-    help: 'runs the login that the credentials of a profile need: aws sso login or aws login',
+    help: 'runs the login that a profile needs: aws sso login, aws login, or with --auth oauth a login in the browser',
     example: 'mcp-sigv4-proxy login dev',
   },
   completion: {

@@ -1,6 +1,7 @@
 import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { setsAuthorization, signsWithAws } from './auth/kinds.ts';
+import { oauthOptions, oauthProblems } from './auth/oauth/options.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
 import type { SigningScope } from './auth/signing.ts';
 import { variableProblems } from './auth/variable-problems.ts';
@@ -66,6 +67,7 @@ export const OPTIONS = {
   header: upstreamOptions.header,
   skipAuth: awsOptions.skipAuth,
   auth: awsOptions.auth,
+  ...oauthOptions,
   whoamiTool: whoamiOptions.whoamiTool,
   caBundle: upstreamOptions.caBundle,
   proxy: upstreamOptions.proxy,
@@ -234,6 +236,7 @@ export async function readSettings(
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
 
+  problems.push(...oauthProblems(values, from));
   problems.push(...statusProblems(values, from));
   problems.push(...limitsProblems(values, from));
   problems.push(...retryProblems(values, from));

@@ -33,6 +33,7 @@ import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 import { readConnectAddress } from './upstream/http/connect.ts';
+import type { Connector } from './upstream/http/undici.ts';
 import { Identities } from './upstream/transport/identities.ts';
 import { createTransports, type Transports } from './upstream/transport/transports.ts';
 import { VERSION } from './version.ts';
@@ -214,7 +215,8 @@ export class Wiring {
       endpoint,
       target: signingTarget(endpoint),
       service: scope?.service,
-      createAuthorizer: (profile, requestHandler) => this.#createAuthorizer(profile, requestHandler),
+      createAuthorizer: (profile, requestHandler, connect) =>
+        this.#createAuthorizer(profile, requestHandler, connect),
       readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },
@@ -269,7 +271,7 @@ export class Wiring {
     };
   }
 
-  #createAuthorizer(profile: string, requestHandler: unknown): Authorizer {
+  #createAuthorizer(profile: string, requestHandler: unknown, connect: Connector): Authorizer {
     const { auth, scope, skipAuth } = this.#settings;
     return chooseAuthorizer({
       kind: auth as AuthKind,
@@ -278,7 +280,22 @@ export class Wiring {
       createCredentials: () => this.#newCredentialProvider(profile, requestHandler),
       onUnsigned: () =>
         this.events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' }),
+      loadOAuth: async () => {
+        const { createOAuthAuthorizer } = await import('./oauth-wiring.ts');
+        return createOAuthAuthorizer(this.#settings, profile, {
+          connect,
+          clock: this.clock,
+          events: this.events,
+          onIdentityChange: () => this.#forgetLists(profile),
+        });
+      },
     });
+  }
+
+  /** The profile may have another identity now, which has other tools. */
+  #forgetLists(profile: string): void {
+    this.tools.of(profile).invalidate({ identityChanged: true });
+    this.changeStreams.invalidate(profile);
   }
 
   #newCredentialProvider(profile: string, requestHandler: unknown): CredentialProvider {
@@ -290,10 +307,7 @@ export class Wiring {
       clock: this.clock,
       events: this.events,
       requestHandler,
-      onIdentityChange: () => {
-        this.tools.of(profile).invalidate({ identityChanged: true });
-        this.changeStreams.invalidate(profile);
-      },
+      onIdentityChange: () => this.#forgetLists(profile),
       role: this.#role(),
       source: this.#credentials,
     });

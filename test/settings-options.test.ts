@@ -40,6 +40,8 @@ const tls = await (async () => {
 })();
 
 const ROLE = 'arn:aws:iam::123456789012:role/the-role';
+const OAUTH = ['--auth', 'oauth'];
+const ISSUER = 'https://login.example.com';
 /** Options that are refused alone. */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
@@ -50,6 +52,14 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   limitReplicas: ['--rate-limit', '1', '--limits', 'redis://127.0.0.1:6379'],
   cloudwatchDimensions: ['--cloudwatch-namespace', 'Test'],
   cloudwatchInterval: ['--cloudwatch-namespace', 'Test'],
+  oauthClientId: OAUTH,
+  oauthClientSecretEnv: [...OAUTH, '--oauth-client-id', 'id', '--oauth-issuer', ISSUER],
+  oauthPrivateKey: [...OAUTH, '--oauth-client-id', 'id'],
+  oauthScope: OAUTH,
+  oauthIssuer: OAUTH,
+  oauthFlow: OAUTH,
+  oauthRedirectUri: OAUTH,
+  oauthStore: OAUTH,
   listenTlsCert: ['--listen', '127.0.0.1:0', '--listen-tls-key', tls.key],
   listenTlsKey: ['--listen', '127.0.0.1:0', '--listen-tls-cert', tls.cert],
   listenClientCa: [
@@ -120,6 +130,9 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         proxy: 'http://proxy.example:8080',
         roleArn: ROLE,
         region: 'eu-south-2',
+        oauthClientSecretEnv: 'CLIENT_SECRET',
+        oauthIssuer: ISSUER,
+        oauthRedirectUri: 'http://localhost:8976/callback',
         limits: 'redis://127.0.0.1:6379',
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
@@ -201,7 +214,7 @@ describe('a bad value', () => {
       'ping pong',
       'must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
     ],
-    ['auth', 'oauth', 'must be one of sigv4, none, not "oauth"'],
+    ['auth', 'basic', 'must be one of sigv4, oauth, none, not "basic"'],
     ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
     ['log-format', 'xml', 'must be one of json, pretty, emf, not "xml"'],
     ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],

@@ -1,6 +1,7 @@
 import type { Authorizer } from './authorizer.ts';
 import type { CredentialProvider } from './credentials/caching-provider.ts';
 import type { AuthKind } from './kinds.ts';
+import { LazyAuthorizer } from './lazy-authorizer.ts';
 import type { SigningScope } from './signing.ts';
 import { OptionalSigV4Authorizer, SigV4Authorizer } from './sigv4-authorizer.ts';
 import { unsigned } from './unsigned.ts';
@@ -15,6 +16,8 @@ export interface AuthorizerChoice {
   readonly createCredentials: () => CredentialProvider;
   /** Called for each request that `--skip-auth` sends unsigned. */
   readonly onUnsigned: () => void;
+  /** Imports the implementation of `--auth oauth`. */
+  readonly loadOAuth: () => Promise<Authorizer>;
 }
 
 /** Creates the authorizer of one profile for the value of `--auth`. Loads nothing. */
@@ -28,6 +31,8 @@ export function chooseAuthorizer(choice: AuthorizerChoice): Authorizer {
         ? new OptionalSigV4Authorizer(signing, choice.onUnsigned)
         : new SigV4Authorizer(signing);
     }
+    case 'oauth':
+      return new LazyAuthorizer({ kind, load: choice.loadOAuth, learnsFromRefusal: true });
     default:
       return unsigned;
   }

@@ -71,9 +71,9 @@ export const awsOptions = {
   auth: text({
     group: 'Endpoint and signing',
     placeholder: 'kind',
-    choices: ['sigv4', 'none'],
+    choices: ['sigv4', 'oauth', 'none'],
     fallback: 'sigv4',
-    help: 'how requests are authenticated; none = never sign',
+    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), none = never',
   }),
 } as const;
 

@@ -9,7 +9,7 @@ import * as completion from './completion/completion.ts';
 import * as config from './config/config.ts';
 import * as doctor from './doctor/doctor.ts';
 import * as init from './init.ts';
-import * as login from './login.ts';
+import * as login from './login/login.ts';
 import * as ping from './ping.ts';
 import * as prompt from './prompt.ts';
 import * as prompts from './prompts.ts';

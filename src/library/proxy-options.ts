@@ -44,8 +44,52 @@ export interface ProxyOptions {
    * still an error (default: off)
    */
   readonly skipAuth?: boolean | undefined;
-  /** how requests are authenticated; none = never sign (one of sigv4, none; default: sigv4) */
-  readonly auth?: 'sigv4' | 'none' | undefined;
+  /**
+   * how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth
+   * access token of a login (mcp-sigv4-proxy login), none = never (one of sigv4, oauth, none;
+   * default: sigv4)
+   */
+  readonly auth?: 'sigv4' | 'oauth' | 'none' | undefined;
+  /**
+   * client id for auth oauth, or the https URL of a client id metadata document, which is used
+   * where the authorization server supports such documents (default: the proxy registers itself
+   * at the authorization server)
+   */
+  readonly oauthClientId?: string | undefined;
+  /** name of the environment variable with the client secret for auth oauth */
+  readonly oauthClientSecretEnv?: string | undefined;
+  /**
+   * file with the private key (PEM, PKCS #8) with which the client authenticates
+   * (private_key_jwt), for auth oauth
+   */
+  readonly oauthPrivateKey?: string | undefined;
+  /**
+   * scope to request with auth oauth; scopes that the server asks for later are added (default:
+   * what the server asks for)
+   */
+  readonly oauthScope?: string | readonly string[] | undefined;
+  /**
+   * the only authorization server that auth oauth may use; required with a client secret
+   * (default: what the server names)
+   */
+  readonly oauthIssuer?: string | undefined;
+  /**
+   * how auth oauth obtains tokens: code = login in a browser, device = login in a browser of
+   * another device, client-credentials = no login, the client itself is authorized (one of code,
+   * client-credentials, device; default: code)
+   */
+  readonly oauthFlow?: 'code' | 'client-credentials' | 'device' | undefined;
+  /**
+   * URL that the browser returns to after the login; without a port, a free one is used. To be
+   * set to what is registered for oauthClientId (default: http://127.0.0.1/callback)
+   */
+  readonly oauthRedirectUri?: string | undefined;
+  /**
+   * where the tokens of a login are stored: in the keychain of the system, which needs the
+   * package @napi-rs/keyring beside the proxy, or in a file that only the user can read; auto =
+   * the keychain if it can be used (one of auto, keychain, file; default: auto)
+   */
+  readonly oauthStore?: 'auto' | 'keychain' | 'file' | undefined;
   /**
    * add a read-only tool whoami that returns profile, account, caller ARN, region and endpoint;
    * named proxy_whoami if the server has a tool whoami (default: off)
@@ -306,6 +350,14 @@ export const PROXY_OPTION_KEYS = [
   'header',
   'skipAuth',
   'auth',
+  'oauthClientId',
+  'oauthClientSecretEnv',
+  'oauthPrivateKey',
+  'oauthScope',
+  'oauthIssuer',
+  'oauthFlow',
+  'oauthRedirectUri',
+  'oauthStore',
   'whoamiTool',
   'caBundle',
   'proxy',

@@ -7,7 +7,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['upstream', 'limits'],
   ['config-file.ts'],
   ['settings.ts', 'command-table.ts'],
-  ['option-docs.ts', 'program.ts'],
+  ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],
   ['wiring.ts'],
   ['client-wiring.ts', 'describe-proxy.ts'],
   ['proxy.ts'],

@@ -34,15 +34,15 @@ export interface TokenSource {
   readonly principal: string | undefined;
   /** One line for `doctor`: where the token comes from. */
   readonly source: string;
-  /** What the user does when the token cannot be renewed. */
+  /** The instruction for the user when the token cannot be renewed. */
   readonly renewal: string;
 }
 
-/** What an authorization header may carry (RFC 6750, section 2.1), and some servers' other signs. */
+/** The characters of a Bearer token (RFC 6750, section 2.1), and those of less strict servers. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
-/** A token that was refused so soon after it was issued would be refused again. */
-export const MIN_RENEWABLE_AGE_MS = 10_000;
+/** Between two renewals after refusals: a server that refuses every token must cause no storm. */
+export const MIN_RENEWAL_INTERVAL_MS = 10_000;
 
 /**
  * Creates the credential of issued tokens.

@@ -83,7 +83,7 @@ async function shown(result: Promise<LoginResult>, server: RedirectServer): Prom
   }
 }
 
-interface Exchange {
+interface CodeExchange {
   readonly client: RegisteredClient;
   readonly redirectUri: string;
   readonly codeVerifier: string;
@@ -95,7 +95,7 @@ interface Exchange {
 async function exchange(
   { settings, sdk, fetch }: OAuthDeps,
   { authorizationServer, metadata, resource }: Discovery,
-  { client, redirectUri, codeVerifier, scope, response }: Exchange,
+  { client, redirectUri, codeVerifier, scope, response }: CodeExchange,
 ): Promise<StoredOAuthTokens> {
   const iss = response.get('iss') ?? undefined;
   // First: the rest of a response of another issuer is not shown (RFC 9207).

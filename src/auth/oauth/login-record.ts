@@ -28,8 +28,8 @@ export interface LoginRecord {
   readonly demandedScope?: string | undefined;
 }
 
-/** Refreshed so long before the end, or in the last tenth of a shorter life. */
-const REFRESH_AHEAD_MS = 300_000;
+/** Renewed so long before the end, or in the last tenth of a shorter life. */
+const RENEW_AHEAD_MS = 300_000;
 const SHARE_OF_LIFE = 0.1;
 
 /** Longer lives are as good as endless, and keep the time a number that JSON can hold. */
@@ -43,10 +43,10 @@ export function heldTokens(tokens: StoredOAuthTokens, now: number): HeldTokens {
   return { ...tokens, receivedAt: now, expiresAt };
 }
 
-/** When to refresh tokens ahead of their end; undefined: only after a refusal. */
-export function refreshAt({ refresh_token, expiresAt, receivedAt }: HeldTokens): number | undefined {
-  if (expiresAt === undefined || refresh_token === undefined) return undefined;
-  return expiresAt - Math.min(REFRESH_AHEAD_MS, Math.max(0, expiresAt - receivedAt) * SHARE_OF_LIFE);
+/** When to renew tokens ahead of their end; undefined: only after a refusal. */
+export function renewAt({ expiresAt, receivedAt }: HeldTokens): number | undefined {
+  if (expiresAt === undefined) return undefined;
+  return expiresAt - Math.min(RENEW_AHEAD_MS, Math.max(0, expiresAt - receivedAt) * SHARE_OF_LIFE);
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

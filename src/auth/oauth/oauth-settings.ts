@@ -57,7 +57,7 @@ export function loginCommand(settings: OAuthSettings, word: 'login' | 'logout' =
     ['profile', profile === '' ? undefined : profile],
   ];
   const words = flags.flatMap(([key, value]) => (value === undefined ? [] : [flagOf(key), quoted(value)]));
-  return ['mcp-sigv4-proxy', word, quoted(endpoint.href), '--auth', 'oauth', ...words].join(' ');
+  return ['npx', 'mcp-sigv4-proxy', word, quoted(endpoint.href), '--auth', 'oauth', ...words].join(' ');
 }
 
 /** RFC 8252: the address, because a name may lead elsewhere. */

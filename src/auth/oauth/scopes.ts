@@ -1,5 +1,5 @@
 /** The inputs of the choice of a scope; texts contain scopes separated by blanks. */
-export interface ScopeSources {
+export interface RequestedScopes {
   /** `--oauth-scope`. */
   readonly configured: readonly string[];
   /** The scope of the server's challenge. */
@@ -21,7 +21,7 @@ const OFFLINE = 'offline_access';
  * The scope of an authorization request, in the order of the MCP specification: the challenge, then
  * the metadata. Undefined: the authorization server decides. Pure.
  */
-export function chooseScope(sources: ScopeSources): string | undefined {
+export function chooseScope(sources: RequestedScopes): string | undefined {
   const { configured, challenged, granted, supported, known, refreshes } = sources;
   const named = scopeUnion(configured.join(' '), granted, challenged);
   const scope = named ?? scopeUnion(supported?.join(' '));

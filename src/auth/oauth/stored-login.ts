@@ -3,10 +3,15 @@ import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { SingleFlight } from '../../core/time/single-flight.ts';
 import { abortable, settleWithin, withTimeout } from '../../core/time/waits.ts';
-import { type AccessToken, accessTokenOf, MIN_RENEWABLE_AGE_MS, type TokenSource } from './access-token.ts';
+import {
+  type AccessToken,
+  accessTokenOf,
+  MIN_RENEWAL_INTERVAL_MS,
+  type TokenSource,
+} from './access-token.ts';
 import type { BearerChallenge } from './challenge.ts';
 import { MetadataError } from './discovery.ts';
-import { heldTokens, type LoginRecord, refreshAt } from './login-record.ts';
+import { heldTokens, type LoginRecord, renewAt } from './login-record.ts';
 import type { LoginStore } from './login-store.ts';
 import type { OAuthDeps } from './oauth-deps.ts';
 import { isFinalRefusal, loginRequired, noToken } from './oauth-errors.ts';
@@ -38,7 +43,8 @@ interface Held {
   readonly record: LoginRecord;
   /** The stamp of the store that it was read with. */
   readonly stamp: string;
-  readonly refreshAt: number | undefined;
+  /** Undefined: it cannot be renewed, or only after a refusal. */
+  readonly renewAt: number | undefined;
 }
 
 /** The tokens of a person's login, which `mcp-sigv4-proxy login` has stored. */
@@ -47,10 +53,13 @@ export class StoredLogin implements TokenSource {
   readonly #store: LoginStore;
   #held: Held | undefined;
   #principal: string | undefined;
+  /** The refusal that ended the login, as the end of a sentence. */
+  #endedBecause = '';
   readonly #renewing = new SingleFlight<void>();
   /** Monotonic times. */
   #checkAt = Number.NEGATIVE_INFINITY;
   #renewalAt = Number.NEGATIVE_INFINITY;
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(store: LoginStore, options: TokenSourceOptions) {
     this.#store = store;
@@ -84,6 +93,8 @@ export class StoredLogin implements TokenSource {
   async current(signal: AbortSignal): Promise<AccessToken | undefined> {
     if (!this.#held || this.#isStale(this.#held)) await this.#read();
     const held = this.#held;
+    // Without a token, the session of the ended login would be taken for lost.
+    if (!held && this.#principal !== undefined) throw this.#ended();
     if (!held || !this.#isRenewalDue(held)) return held?.token;
     const { clock, events, settings } = this.#options;
     const renewed = this.#renew(held.token.tokens.access_token);
@@ -112,18 +123,13 @@ export class StoredLogin implements TokenSource {
     if (refused && challenge.error === 'insufficient_scope') return this.#stepUp(refused, challenge, signal);
     await this.#read();
     const held = this.#held;
-    if (!held)
-      throw loginRequired(
-        settings,
-        refused
-          ? `The login for ${settings.endpoint.host} has ended.`
-          : `${settings.endpoint.host} requires a login.`,
-        challenge.scope,
-      );
+    if (!held) {
+      if (refused) throw this.#ended();
+      throw loginRequired(settings, `${settings.endpoint.host} requires a login.`, challenge.scope);
+    }
     const { tokens } = held.token;
     if (tokens.access_token !== refused?.tokens.access_token) return held.token;
-    const age = clock.now() - tokens.receivedAt;
-    if (age >= 0 && age < MIN_RENEWABLE_AGE_MS) return undefined;
+    if (clock.monotonic() - this.#renewedAt < MIN_RENEWAL_INTERVAL_MS) return undefined;
     if (tokens.refresh_token === undefined)
       throw loginRequired(settings, `The login for ${settings.endpoint.host} has expired.`);
     await abortable(this.#renew(tokens.access_token), signal);
@@ -153,6 +159,11 @@ export class StoredLogin implements TokenSource {
     throw loginRequired(settings, why, scope);
   }
 
+  #ended(): ProxyError {
+    const { settings } = this.#options;
+    return loginRequired(settings, `The login for ${settings.endpoint.host} has ended${this.#endedBecause}.`);
+  }
+
   #isStale({ stamp }: Held): boolean {
     const now = this.#options.clock.monotonic();
     if (now < this.#checkAt) return false;
@@ -160,9 +171,9 @@ export class StoredLogin implements TokenSource {
     return this.#store.stamp !== stamp;
   }
 
-  #isRenewalDue({ refreshAt }: Held): boolean {
+  #isRenewalDue({ renewAt: at }: Held): boolean {
     const { clock } = this.#options;
-    return refreshAt !== undefined && clock.now() >= refreshAt && clock.monotonic() >= this.#renewalAt;
+    return at !== undefined && clock.now() >= at && clock.monotonic() >= this.#renewalAt;
   }
 
   /** @throws ProxyError if the stored login cannot be used. */
@@ -183,6 +194,7 @@ export class StoredLogin implements TokenSource {
       this.#held = undefined;
       return;
     }
+    this.#endedBecause = '';
     const { events, onIdentityChange } = this.#options;
     for (const value of [tokens.access_token, tokens.refresh_token])
       if (value !== undefined) events.emit({ type: 'secret.known', value });
@@ -191,7 +203,7 @@ export class StoredLogin implements TokenSource {
       token: accessTokenOf(tokens, principal),
       record,
       stamp,
-      refreshAt: refreshAt(tokens),
+      renewAt: tokens.refresh_token === undefined ? undefined : renewAt(tokens),
     };
     const isOther = this.#principal !== undefined && this.#principal !== principal;
     this.#principal = principal;
@@ -212,7 +224,7 @@ export class StoredLogin implements TokenSource {
   }
 
   async #renewLocked(used: string, signal: AbortSignal): Promise<void> {
-    const { settings, clock, deps } = this.#options;
+    const { clock, deps } = this.#options;
     const record = await this.#store.read();
     // Another process has renewed it, or the user has logged out or in again.
     if (record?.tokens?.access_token !== used) {
@@ -224,13 +236,14 @@ export class StoredLogin implements TokenSource {
       const renewed = { ...record, tokens: heldTokens(tokens, clock.now()) };
       await this.#store.write(renewed);
       this.#take(renewed, this.#store.stamp);
+      this.#renewedAt = clock.monotonic();
     } catch (error) {
       if (!isFinalRefusal(error) && !(error instanceof MetadataError)) throw error;
       // The client stays: the next login uses it again.
       await this.#store.write({ ...record, tokens: undefined });
       this.#take(undefined, '');
-      const why = `The login for ${settings.endpoint.host} has ended: ${causeText(error)}.`;
-      throw loginRequired(settings, why);
+      this.#endedBecause = `: ${causeText(error)}`;
+      throw this.#ended();
     }
   }
 }

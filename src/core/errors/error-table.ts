@@ -70,6 +70,7 @@ export const ERRORS = {
   // MCP's own number: clients of 2026-07-28 handle it, whether the server or the proxy detects it.
   'header-mismatch': { code: -32020, fault: 'request', httpStatus: 400 },
   'invalid-region': { code: -31026, fault: 'credentials', httpStatus: 502, actionable: true },
+  'login-required': { code: -31027, fault: 'credentials', httpStatus: 502, actionable: true },
   // The one exception: programs that know this overload error match its number; an option sets
   // another.
   overloaded: { code: -32001, fault: 'proxy', httpStatus: 503 },

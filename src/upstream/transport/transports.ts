@@ -30,9 +30,9 @@ export interface TransportsOptions {
   readonly service: string | undefined;
   /**
    * `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and
-   * certificates.
+   * certificates; `connect` is for other libraries.
    */
-  readonly createAuthorizer: (profile: string, requestHandler: unknown) => Authorizer;
+  readonly createAuthorizer: (profile: string, requestHandler: unknown, connect: Connector) => Authorizer;
   readonly readProfileCaBundle: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
@@ -115,7 +115,7 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
     hasWaited = true;
     events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
   };
-  const authorizer = options.createAuthorizer(profile, createSdkHttpHandler(connect, clock));
+  const authorizer = options.createAuthorizer(profile, createSdkHttpHandler(connect, clock), connect);
   const transport = new SignedTransport({
     profile,
     host: endpoint.host,

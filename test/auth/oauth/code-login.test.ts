@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { beginCodeLogin } from '../../../src/auth/oauth/code-login.ts';
 import { discover } from '../../../src/auth/oauth/discovery.ts';
 import { heldTokens } from '../../../src/auth/oauth/login-record.ts';
+import type { OAuthDeps } from '../../../src/auth/oauth/oauth-deps.ts';
 import { createOAuthFetch } from '../../../src/auth/oauth/oauth-fetch.ts';
 import { DEFAULT_REDIRECT_URI, type OAuthSettings } from '../../../src/auth/oauth/oauth-settings.ts';
-import type { OAuthDeps } from '../../../src/auth/oauth/oauth-deps.ts';
 import { loadOAuthSdk } from '../../../src/auth/oauth/sdk.ts';
 import { refreshLogin } from '../../../src/auth/oauth/token-requests.ts';
 

@@ -1,19 +1,19 @@
 import { spawn } from 'node:child_process';
-import { credentialsMessage } from '../auth/credentials/errors.ts';
-import { type CredentialPlan, type PlanFailure, planCredentials } from '../auth/credentials/plan.ts';
-import { readSharedFiles } from '../auth/credentials/shared-files.ts';
-import { causeText } from '../core/errors/errors.ts';
-import { type CommandContext, printError } from './command.ts';
-import { profileText } from './doctor/credentials.ts';
-import { EXIT_FAILED } from './exit-codes.ts';
-import { fail } from './failure.ts';
-import { shellWord } from './shell-word.ts';
+import { credentialsMessage } from '../../auth/credentials/errors.ts';
+import { type CredentialPlan, type PlanFailure, planCredentials } from '../../auth/credentials/plan.ts';
+import { readSharedFiles } from '../../auth/credentials/shared-files.ts';
+import { causeText } from '../../core/errors/errors.ts';
+import { type CommandContext, printError } from '../command.ts';
+import { profileText } from '../doctor/credentials.ts';
+import { EXIT_FAILED } from '../exit-codes.ts';
+import { fail } from '../failure.ts';
+import { shellWord } from '../shell-word.ts';
 
 /** The exit code of shells for a command that does not exist. */
 const EXIT_NOT_FOUND = 127;
 
 /** Runs the login that the credentials of a profile need, and prints the command first. */
-export async function run(context: CommandContext): Promise<number> {
+export async function runAwsLogin(context: CommandContext): Promise<number> {
   const { args, settings, stdout, stderr } = context;
   const profile = args.words[0] ?? settings.defaultProfile;
   const files = await readSharedFiles(settings.env);

@@ -1,0 +1,80 @@
+import type { Authorizer } from './auth/authorizer.ts';
+import { ClientTokens } from './auth/oauth/client-tokens.ts';
+import { LoginStore, type StoreKind } from './auth/oauth/login-store.ts';
+import { OAuthAuthorizer } from './auth/oauth/oauth-authorizer.ts';
+import type { OAuthDeps } from './auth/oauth/oauth-deps.ts';
+import { createOAuthFetch } from './auth/oauth/oauth-fetch.ts';
+import type { OAuthFlow, OAuthSettings } from './auth/oauth/oauth-settings.ts';
+import { loadOAuthSdk } from './auth/oauth/sdk.ts';
+import { loginFolder } from './auth/oauth/state-folder.ts';
+import { StoredLogin } from './auth/oauth/stored-login.ts';
+import type { Events } from './core/pipeline/events.ts';
+import type { Clock } from './core/time/clock.ts';
+import type { Settings } from './settings.ts';
+import type { Connector } from './upstream/http/undici.ts';
+import { createWebFetch } from './upstream/http/web-fetch.ts';
+
+/** One request to an authorization server. */
+const MAX_REQUEST_MS = 20_000;
+/** Tokens of 100 kB exist, in base64 and with others beside them. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/** The values of the OAuth options for one profile. */
+export function oauthSettingsOf(settings: Settings, profile: string): OAuthSettings {
+  return {
+    endpoint: settings.endpoint,
+    clientId: settings.oauthClientId,
+    clientSecretEnv: settings.oauthClientSecretEnv,
+    privateKey: settings.oauthPrivateKey,
+    scopes: settings.oauthScope,
+    issuer: settings.oauthIssuer,
+    flow: settings.oauthFlow as OAuthFlow,
+    redirectUri: settings.oauthRedirectUri,
+    store: settings.oauthStore as StoreKind,
+    // AWS_PROFILE differs between a terminal and an MCP client, and names no login.
+    profile: settings.from.profile === 'AWS_PROFILE' ? '' : profile,
+    env: settings.env,
+  };
+}
+
+/** Opens the store of the login; reads nothing. */
+export const loginStoreOf = (settings: OAuthSettings, clock: Clock): LoginStore =>
+  new LoginStore({
+    folder: loginFolder(settings.env),
+    identity: settings,
+    kind: settings.store,
+    clock,
+  });
+
+/** Loads the SDK, and opens connections as requests to the server do. */
+export async function oauthDepsOf(
+  settings: OAuthSettings,
+  { connect, clock }: { readonly connect: Connector; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<OAuthDeps> {
+  const webFetch = createWebFetch(connect, clock, { ms: MAX_REQUEST_MS, bytes: MAX_ANSWER_BYTES });
+  const sdk = await loadOAuthSdk();
+  return { settings, sdk, fetch: createOAuthFetch(webFetch, settings.endpoint, signal) };
+}
+
+/** Creates the authorizer of `--auth oauth` for one profile. */
+export function createOAuthAuthorizer(
+  all: Settings,
+  profile: string,
+  wiring: {
+    readonly connect: Connector;
+    readonly clock: Clock;
+    readonly events: Events;
+    readonly onIdentityChange: () => void;
+  },
+): Authorizer {
+  const { clock, events, onIdentityChange } = wiring;
+  const settings = oauthSettingsOf(all, profile);
+  const deps = (signal: AbortSignal): Promise<OAuthDeps> => oauthDepsOf(settings, wiring, signal);
+  const options = { settings, clock, events, deps, onIdentityChange };
+  const source =
+    settings.flow === 'client-credentials'
+      ? new ClientTokens(options)
+      : new StoredLogin(loginStoreOf(settings, clock), options);
+  return new OAuthAuthorizer(source, settings);
+}
