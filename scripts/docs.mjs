@@ -21,9 +21,8 @@ try {
     },
     logLevel: 'warning',
   });
-  const { configSchemaText, envExample, libraryOptions, manPage, pageWith } = await import(
-    pathToFileURL(outfile).href
-  );
+  const { configSchemaText, envExample, libraryHandlerOptions, libraryOptions, manPage, pageWith } =
+    await import(pathToFileURL(outfile).href);
   const examples = {};
   for (const name of await readdir('examples'))
     examples[name] = await readFile(join('examples', name), 'utf8');
@@ -34,6 +33,7 @@ try {
     if (renewed !== page) await writeFile(path, renewed);
   }
   await writeFile('src/library/proxy-options.ts', libraryOptions());
+  await writeFile('src/library/handler-options.ts', libraryHandlerOptions());
   await writeFile('.env.example', envExample());
   await mkdir('schema', { recursive: true });
   await writeFile('schema/config.schema.json', configSchemaText());

@@ -168,12 +168,17 @@ function comment(text: string): string[] {
     : ['  /**', ...lines.map((line) => `   * ${line}`), '   */'];
 }
 
-function interfaceOf(name: string, about: string, options: readonly (readonly [string, Option])[]): string[] {
+function interfaceOf(
+  name: string,
+  about: string,
+  options: readonly (readonly [string, Option])[],
+  edit = (text: string): string => text,
+): string[] {
   return [
     `/** ${about} */`,
     `export interface ${name} {`,
     ...options.flatMap(([key, option]) => [
-      ...comment(withMemberNames(describeOption(option), Object.keys(OPTIONS))),
+      ...comment(withMemberNames(edit(describeOption(option)), Object.keys(OPTIONS))),
       `  readonly ${key}?: ${typeOf(option)} | undefined;`,
     ]),
     '}',
@@ -187,12 +192,19 @@ const keysOf = (name: string, about: string, options: readonly (readonly [string
   '] as const;',
 ];
 
+/** Options of the socket, which belongs to the server of the program. */
+const OF_SOCKET: ReadonlySet<string> = new Set([
+  ...['listen', 'stdio', 'listenTlsCert', 'listenTlsKey', 'listenClientCa'],
+  ...['maxClientsPerAddress', 'maxHeaders', 'drainDelay', 'readyCheck'],
+]);
+
+const HEADING = ['// Made by `npm run docs` from the option tables.', ''];
+
 /** The source of src/library/proxy-options.ts. */
 export function libraryOptions(): string {
   const ofProxy = entries.filter(isOfLibrary);
   return `${[
-    '// Made by `npm run docs` from the option tables.',
-    '',
+    ...HEADING,
     ...interfaceOf(
       'ProxyOptions',
       'The options of a proxy, with the names and units of the command line: seconds and bytes.',
@@ -200,5 +212,25 @@ export function libraryOptions(): string {
     ),
     '',
     ...keysOf('PROXY_OPTION_KEYS', 'The members of `ProxyOptions`.', ofProxy),
+  ].join('\n')}\n`;
+}
+
+/** The source of src/library/handler-options.ts. */
+export function libraryHandlerOptions(): string {
+  const ofHandler = entries.filter(([key, { group }]) => group === 'Listener' && !OF_SOCKET.has(key));
+  return `${[
+    ...HEADING,
+    ...interfaceOf(
+      'HandlerOptions',
+      'The options of the requests that a listener serves, with the names of the command line.',
+      ofHandler,
+      (text) =>
+        text
+          .replace('; required unless --listen is a loopback address', '')
+          .replace(/\. The variable keeps.*does not/, '')
+          .replaceAll(/--listen(?![\w-])/g, 'the listener'),
+    ),
+    '',
+    ...keysOf('HANDLER_OPTION_KEYS', 'The members of `HandlerOptions`.', ofHandler),
   ].join('\n')}\n`;
 }

@@ -4,6 +4,7 @@ import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
+import { ProxyError } from './core/errors/errors.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import {
   type Call,
@@ -71,6 +72,11 @@ export interface UserLayers {
   readonly after?: readonly Layer[] | undefined;
 }
 
+const notResumable = (): ProxyError =>
+  new ProxyError('invalid-request', 'Invalid request: this listener resumes no stream. It was not sent.', {
+    sent: 'no',
+  });
+
 const isOfStdio = ({ httpContext }: Call): boolean => httpContext === undefined;
 
 const isInitialize = ({ message }: Call): boolean =>
@@ -84,6 +90,7 @@ export class McpProxy {
   readonly #settings: Settings;
   readonly #wiring: Wiring;
   readonly #sharedLimits: SharedLimits | undefined;
+  readonly #hasUserLayers: boolean;
   readonly #withMetadata: Layer;
   readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
@@ -108,6 +115,7 @@ export class McpProxy {
     this.#settings = settings;
     this.#sharedLimits = sharedLimits;
     const { before = [], after = [] } = layers;
+    this.#hasUserLayers = before.length + after.length > 0;
     const wiring = new Wiring(settings, { clock, events, credentials, sharedLimits });
     this.#wiring = wiring;
     this.#withMetadata = wiring.metadata();
@@ -212,6 +220,8 @@ export class McpProxy {
 
   /** Forwards a request that passes no layer; its errors are redacted all the same. */
   #forward(request: BareRequest): Promise<Reply> {
+    // Answers that are repeated would miss what the program's layers change.
+    if (this.#hasUserLayers && request.headers['last-event-id'] !== undefined) throw notResumable();
     return redactForwarded(request.pass, this.#wiring.redactor, (pass) =>
       this.#passThrough.forward({ ...request, pass, edit: this.#editReplay }),
     );

@@ -33,38 +33,15 @@ export async function listen(
   proxy: McpProxy,
   events: Events,
 ): Promise<RunningListener> {
-  const {
-    tokens: fixed,
-    tokenFile: file,
-    address,
-    tls: tlsFiles,
-    drainTimeout,
-    drainDelayMs,
-    maxStreams,
-  } = settings.listener;
+  const { address, tls: tlsFiles, drainTimeout, drainDelayMs, maxStreams } = settings.listener;
   // Loaded here, so that serving stdio starts faster.
-  const [{ HttpListener }, { Tokens }, { Readiness }, { readyChecks }] = await Promise.all([
+  const [{ HttpListener }, { openTokens }, { Readiness }, { readyChecks }] = await Promise.all([
     import('../client/http/server.ts'),
-    import('../client/http/tokens.ts'),
+    import('../client/http/open-tokens.ts'),
     import('../client/http/readiness.ts'),
     import('./ready-checks.ts'),
   ]);
-  const tokens = new Tokens({
-    fixed,
-    file,
-    clock: systemClock,
-    onTokens: (known) => {
-      for (const { secret: value } of known) events.emit({ type: 'secret.known', value });
-      const names = [...new Set(known.map(({ name }) => name))];
-      if (file !== undefined) events.emit({ type: 'listener.tokens-read', names });
-    },
-    onUnusable: (reason) =>
-      events.emit({
-        type: 'listener.tokens-unusable',
-        message: `The file of --listen-token-file cannot be used: ${reason}. The tokens read before stay valid.`,
-      }),
-  });
-  await tokens.open();
+  const tokens = await openTokens(settings.listener, { clock: systemClock, events });
   const tls = tlsFiles && (await openTls(tlsFiles, events));
   const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several });
   const readiness = new Readiness({

@@ -56,6 +56,11 @@ export async function createProxy(options: CreateProxyOptions = {}): Promise<Obs
     keys: PROXY_OPTION_KEYS,
     others: PROGRAM_OPTIONS,
   });
+  return proxyOf(settings, options);
+}
+
+/** The proxy of valid settings. */
+export async function proxyOf(settings: Settings, options: CreateProxyOptions): Promise<ObservedProxy> {
   const { clock = systemClock, events = new Events(), hooks, layers, credentials, logger } = options;
   // First, so that the logger learns the secrets of the settings.
   if (logger) logTo(logger, events, clock);

@@ -51,7 +51,14 @@ export type {
 } from './backpressure-options.ts';
 export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
 export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
+export type { HandlerOptions } from './handler-options.ts';
 export { withReadableAnswer, withResult } from './layer-edits.ts';
+export {
+  type CreateListenerOptions,
+  createListener,
+  type Listener,
+  type ListenerHandler,
+} from './listener.ts';
 export {
   type MetricsReader,
   ObservedProxy as McpProxy,

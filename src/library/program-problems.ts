@@ -17,6 +17,7 @@ const RULES: Readonly<Record<string, (value: unknown, given: ProgramValues) => s
     const other = IDENTITY_OPTIONS.find((name) => given[name] !== undefined);
     return other && `excludes ${other}: pass one of them only`;
   },
+  authenticated: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
   env: (value) => (isObject(value) ? undefined : 'must be an object such as process.env'),
   clock: (value) => {
     const isClock =

@@ -9,6 +9,7 @@ import * as library from '../../src/library/index.ts';
 import {
   configSchemaText,
   envExample,
+  libraryHandlerOptions,
   libraryOptions,
   manPage,
   optionsMarkdown,
@@ -34,6 +35,7 @@ it('the option table and the examples in docs/ equal the code (npm run docs writ
 it('.env.example equals the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
   expect(read('src/library/proxy-options.ts')).toBe(libraryOptions());
+  expect(read('src/library/handler-options.ts')).toBe(libraryHandlerOptions());
 });
 
 it('the schema of the configuration file is that of the code (npm run docs writes it)', () => {

@@ -57,6 +57,7 @@ it('the library exports exactly these names: a change of the list changes the pu
     'SigV4ClientTransport',
     'VERSION',
     'createCredentialProvider',
+    'createListener',
     'createProxy',
     'createSigV4Fetch',
     'parseArguments',
@@ -101,6 +102,7 @@ console.log(JSON.stringify(names));`;
   expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual({
     './backpressure': ['Backpressure', 'OptionsError', 'withBackpressure'],
     './fetch': ['OptionsError', 'createSigV4Fetch'],
+    './listener': ['OptionsError', 'createListener'],
     './transport': ['OptionsError', 'SigV4ClientTransport', 'createProxy'],
   });
 });

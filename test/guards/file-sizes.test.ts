@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one request of an HTTP client from body to response: its parts share the state of the call',
   },
   'client/http/server.ts': {
-    max: 550,
+    max: 565,
     reason: 'the node:http server: its events, sockets and time limits refer to each other',
   },
   'commands/config/clients.ts': {
@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
-    max: 410,
+    max: 425,
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'settings.ts': {

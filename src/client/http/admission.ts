@@ -107,6 +107,13 @@ function postRefusal(headers: IncomingHttpHeaders, maxBodyBytes: number): HttpRe
   return Number(headers['content-length'] ?? 0) > maxBodyBytes ? bodyTooLarge(maxBodyBytes) : undefined;
 }
 
+/** A handler without tokens serves loopback only, as a listener without them does. */
+export const remoteRefusal = (address: string): HttpRefusal =>
+  refused(
+    403,
+    `Clients at ${quoteShort(address)} are not served: without a token, the handler serves loopback addresses only (listenToken, authenticated).`,
+  );
+
 export const bodyTooLarge = (limit: number): HttpRefusal => ({
   status: 413,
   headers: {},

@@ -167,7 +167,7 @@ export function addressLimit(
 }
 
 /** Removes the IPv6 prefix of a mapped IPv4 address. */
-const plainAddress = (address = ''): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
+export const plainAddress = (address = ''): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
 
 /** Groups IPv6 addresses by /64, because one host owns such a network. Pure. */
 export function groupKey(address: string): string {

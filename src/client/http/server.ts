@@ -2,9 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { urlHost } from '../../core/http/listen-address.ts';
+import { isLoopback } from '../../core/http/loopback.ts';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
-import { groupOf, type Share } from '../../core/pipeline/fair-queue.ts';
+import type { Share } from '../../core/pipeline/fair-queue.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
@@ -15,17 +16,21 @@ import {
   framingRefusal,
   type HttpRefusal,
   listenerFull,
+  remoteRefusal,
 } from './admission.ts';
+import { AttachedConnections } from './attached-connections.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
 import { discard, type ReadBody, readBody } from './body.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { Connections } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
+import { bodyReadRefusal, boundedBody, givenBodyOf } from './given-body.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import { createNodeServer } from './node-server.ts';
 import { openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
+import { countHostHeaders, pathOf, shareOfCaller } from './request-head.ts';
 import { acceptTls } from './tls-connections.ts';
 import type { TlsMaterial } from './tls-files.ts';
 import type { Tokens } from './tokens.ts';
@@ -67,6 +72,8 @@ export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | '
   readonly handlers: HttpHandlers;
   /** Returns why requests would fail now, or undefined; must contain no secret. */
   readonly unreadyReason: () => Promise<string | undefined>;
+  /** True where only clients on loopback addresses are served. */
+  readonly loopbackOnly?: boolean;
   readonly onRefused: (refused: RefusedRequest) => void;
   /** Called with the address of each client whose TLS handshake failed, and the cause. */
   readonly onHandshakeFailed?: (address: string, cause: string) => void;
@@ -87,7 +94,8 @@ interface ActiveRequest {
 /** Serves Streamable HTTP: admits or rejects requests and passes them to the handlers. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
-  readonly #server: Server;
+  /** Undefined where a server of the program passes the requests. */
+  readonly #server: Server | undefined;
   readonly #held: HeldBodies;
   readonly #exchangeDeps: ServerExchangeDeps;
   readonly #active = new WeakMap<Socket, ActiveRequest[]>();
@@ -95,7 +103,7 @@ export class HttpListener {
    * Connections whose last response was sent: further requests on them are ignored (RFC 9112, 9.6).
    */
   readonly #ending = new WeakSet<Socket>();
-  readonly #connections: Connections;
+  readonly #connections: Connections | AttachedConnections;
   /** The requests in flight. */
   readonly #capacity: Capacity;
   #leaving = false;
@@ -103,8 +111,10 @@ export class HttpListener {
   readonly #bytesWhenIdle = new WeakMap<Socket, number>();
   /** Settles when the server is closed and so is every connection. */
   #closed: Promise<void> | undefined;
+  /** Without a server, called once when no request is in flight. */
+  #whenIdle: (() => void) | undefined;
 
-  private constructor(options: HttpListenerOptions) {
+  private constructor(options: HttpListenerOptions, server?: Server) {
     this.#options = options;
     this.#held = new HeldBodies(options.maxClients);
     this.#capacity = new Capacity(options.maxClients);
@@ -113,7 +123,12 @@ export class HttpListener {
       unread: new UnreadAnswers(),
       forwarded: options.forwardedHeaders,
     };
-    this.#server = createNodeServer(options);
+    this.#server = server;
+    options.tokens.onChange(() => this.#cutRevoked());
+    if (!server) {
+      this.#connections = new AttachedConnections();
+      return;
+    }
     this.#connections = new Connections(
       options,
       (socket) => this.#activeOn(socket).length === 0,
@@ -122,24 +137,40 @@ export class HttpListener {
         socket.destroy();
       },
     );
-    options.tokens.onChange(() => this.#cutRevoked());
-    if (options.tls) acceptTls(this.#server, this.#connections, (socket) => this.#connected(socket), options);
-    else this.#server.on('connection', (socket: Socket) => this.#connected(socket));
-    this.#server.on('request', (request, response) => this.#serve(request, response));
+    if (options.tls) acceptTls(server, this.#connections, (socket) => this.#connected(socket), options);
+    else server.on('connection', (socket: Socket) => this.#connected(socket));
+    server.on('request', (request, response) => this.#serve(request, response));
     // `Expect: 100-continue`: a refusal answers it without reading the body.
-    this.#server.on('checkContinue', (request, response) => this.#serve(request, response));
-    this.#server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
+    server.on('checkContinue', (request, response) => this.#serve(request, response));
+    server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
       this.#rejectUnparsable(error.code, socket),
     );
   }
 
   /** @throws the error of the operating system, where the address cannot be listened on. */
   static async open(options: HttpListenerOptions): Promise<HttpListener> {
-    const listener = new HttpListener(options);
-    await openServer(listener.#server, options.address);
+    const server = createNodeServer(options);
+    const listener = new HttpListener(options, server);
+    await openServer(server, options.address);
     // On EMFILE, open connections are served and later ones may succeed.
-    listener.#server.on('error', () => undefined);
+    server.on('error', () => undefined);
     return listener;
+  }
+
+  /** A listener without a server: the program passes each request to `handle`. */
+  static attach(options: HttpListenerOptions): HttpListener {
+    return new HttpListener(options);
+  }
+
+  /**
+   * Serves one request of the program's server.
+   * @param body - the raw body, where the program has read it.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, body?: unknown): void {
+    const { socket } = request;
+    const connections = this.#connections;
+    if (connections instanceof AttachedConnections && !connections.has(socket)) this.#connected(socket);
+    this.#serve(request, response, givenBodyOf(body));
   }
 
   get connections(): number {
@@ -156,7 +187,7 @@ export class HttpListener {
     const { address, tls, path } = this.#options;
     const scheme = tls ? 'https' : 'http';
     if ('socketPath' in address) return `${scheme}+unix:${address.socketPath}${path || '/'}`;
-    const bound = this.#server.address();
+    const bound = this.#server?.address();
     const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
     return `${scheme}://${urlHost(address.host)}:${port}${path || '/'}`;
   }
@@ -169,7 +200,7 @@ export class HttpListener {
     });
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse): void {
+  #serve(request: IncomingMessage, response: ServerResponse, body?: Buffer): void {
     response.on('error', () => undefined);
     request.on('error', () => undefined);
     if (this.#activeOn(request.socket).length >= MAX_PIPELINED) {
@@ -190,8 +221,12 @@ export class HttpListener {
       return;
     }
     const { method = '', headers } = request;
-    const path = pathOf(request.url);
-    if ((path === '/healthz' || path === '/readyz') && (method === 'GET' || method === 'HEAD')) {
+    const path = pathOf(request);
+    if (
+      this.#server &&
+      (path === '/healthz' || path === '/readyz') &&
+      (method === 'GET' || method === 'HEAD')
+    ) {
       this.#health(path, request, response);
       return;
     }
@@ -199,7 +234,7 @@ export class HttpListener {
     const token = tokens.required ? tokens.nameOf(headers.authorization) : undefined;
     const authorized = token !== undefined || !tokens.required;
     const head = { method, path, headers, hostCount: countHostHeaders(request.rawHeaders), authorized };
-    const refusal = admissionRefusal(head, this.#options);
+    const refusal = this.#foreignRefusal(request, body) ?? admissionRefusal(head, this.#options);
     // A preflight request carries no token, so it does not admit its connection.
     if (!refusal && method === 'OPTIONS') {
       this.#respond(request, response.writeHead(204, preflightHeaders(headers)));
@@ -209,7 +244,15 @@ export class HttpListener {
     const share = shareOfCaller(caller, headers['mcp-session-id']);
     const refused = refusal ?? this.#checkCapacity(request.socket, share);
     if (refused) this.#refuse(request, response, refused, caller);
-    else void this.#handle(request, response, this.#beginExchange(request, response, caller, share));
+    else void this.#handle(request, response, this.#beginExchange(request, response, caller, share), body);
+  }
+
+  /** Why a request of a server of the program is not served. */
+  #foreignRefusal(request: IncomingMessage, body: Buffer | undefined): HttpRefusal | undefined {
+    if (this.#server) return undefined;
+    const address = this.#connections.addressOf(request.socket);
+    if (this.#options.loopbackOnly && address !== '' && !isLoopback(address)) return remoteRefusal(address);
+    return body ? undefined : bodyReadRefusal(request);
   }
 
   /** Records that the connection is idle: further bytes belong to the next request. */
@@ -245,6 +288,7 @@ export class HttpListener {
       all.splice(at, 1);
       this.#markIdle(request.socket);
       ended();
+      if (this.#whenIdle) this.#endWhenIdle();
     };
     const active: ActiveRequest = { request, response, token, end: over };
     all.push(active);
@@ -331,9 +375,14 @@ export class HttpListener {
     else void this.#options.unreadyReason().then((reason) => respond(this.#leaving ? 'leaving' : reason));
   }
 
-  #handle(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+  #handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: ServerExchange,
+    body: Buffer | undefined,
+  ): Promise<void> {
     return request.method === 'POST'
-      ? this.#handlePost(request, response, exchange)
+      ? this.#handlePost(request, response, exchange, body)
       : this.#handleBodiless(request, response, exchange);
   }
 
@@ -348,10 +397,15 @@ export class HttpListener {
   }
 
   /** Not async: its variables would live as long as the call. */
-  #handlePost(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+  #handlePost(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: ServerExchange,
+    given: Buffer | undefined,
+  ): Promise<void> {
     const memory: { body: HeldBody | undefined } = { body: undefined };
     const { handlers } = this.#options;
-    return this.#receiveBody(request, response, exchange, memory)
+    return this.#receiveBody(request, response, exchange, memory, given)
       .then((text) => (text === undefined ? undefined : handlers.post(text, exchange)))
       .finally(() => memory.body?.release());
   }
@@ -364,15 +418,19 @@ export class HttpListener {
     response: ServerResponse,
     exchange: ServerExchange,
     memory: { body: HeldBody | undefined },
+    given: Buffer | undefined,
   ): Promise<string | undefined> {
     // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
-    if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
+    if (this.#server && request.headers.expect !== undefined && request.httpVersion !== '1.0')
+      response.writeContinue();
     const { maxBodyBytes } = this.#options;
     const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
     const owner = { caller: share.group, session: share.member };
-    const read = await readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
-      memory.body = opened;
-    });
+    const read = given
+      ? boundedBody(given, maxBodyBytes)
+      : await readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
+          memory.body = opened;
+        });
     const text = this.#readText(read);
     if (text === undefined) return undefined;
     if (typeof text !== 'string') {
@@ -457,13 +515,16 @@ export class HttpListener {
   /** `http.Server.close` would also cut responses that are still being sent. */
   #stop(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
-      NetServer.prototype.close.call(this.#server, () => resolve());
+      if (this.#server) NetServer.prototype.close.call(this.#server, () => resolve());
+      else this.#whenIdle = resolve;
     });
+    this.#endWhenIdle();
     return this.#closed;
   }
 
   /** Closes connections without a request or a part of one. */
   #closeIdle(): void {
+    if (!this.#server) return;
     for (const socket of this.#connections.sockets) {
       if (this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead)
         socket.destroy();
@@ -480,23 +541,19 @@ export class HttpListener {
   async close(): Promise<void> {
     this.leave();
     await settleWithin(this.#options.clock, CLOSE_MS, this.#stop());
-    this.#server.closeAllConnections();
+    this.#server?.closeAllConnections();
+    if (!this.#server) this.#cutActive();
   }
-}
 
-/** The session is the client's own word, so that it counts within its token or address only. */
-const shareOfCaller = ({ address, token }: Caller, session: string | string[] = ''): Share => ({
-  group: groupOf(address, token),
-  member: String(session),
-});
-
-const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
-
-/** Counts the Host headers in an alternating list of names and values. */
-function countHostHeaders(rawHeaders: readonly string[]): number {
-  let count = 0;
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count++;
+  /** Cuts what is left of the requests of a server of the program, and nothing else of it. */
+  #cutActive(): void {
+    for (const socket of this.#connections.sockets) {
+      if (this.#activeOn(socket).length > 0) socket.destroy();
+    }
   }
-  return count;
+
+  #endWhenIdle(): void {
+    const isBusy = (socket: Socket): boolean => this.#activeOn(socket).length > 0;
+    if (this.#whenIdle && !this.#connections.sockets.some(isBusy)) this.#whenIdle();
+  }
 }
