@@ -10,19 +10,21 @@ import type { Wiring } from './wiring.ts';
 export interface ProxyParts {
   readonly sessions: ReturnType<Upstream['describe']>;
   readonly breakerOf: (profile: string) => BreakerState | undefined;
+  readonly limits: ProxyState['limits'];
 }
 
 /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
 export function describeProxy(
   settings: Settings,
   wiring: Wiring,
-  { sessions, breakerOf }: ProxyParts,
+  { sessions, breakerOf, limits }: ProxyParts,
 ): ProxyState {
   const { endpoint, scope } = settings;
   return {
     endpoint: urlWithoutSecrets(endpoint.href),
     service: scope?.service ?? '',
     region: scope?.region ?? '',
+    limits,
     profiles: servedProfiles(settings).map((name) => ({
       profile: name,
       ...wiring.describe(name),

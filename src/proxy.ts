@@ -360,6 +360,7 @@ export class McpProxy {
     return describeProxy(this.#settings, this.#wiring, {
       sessions: this.#upstream.describe(),
       breakerOf: (profile) => this.#breakers.get(profile)?.state,
+      limits: this.#sharedLimits?.mode,
     });
   }
 

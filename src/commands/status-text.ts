@@ -27,9 +27,14 @@ function columnsOf(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+const LIMITS_TEXT = {
+  shared: 'limits shared through Redis',
+  local: 'limits NOT shared: Redis cannot be used, so this process has a share of its own',
+} as const;
+
 /** Formats a report for a terminal. @param width - undefined to cut no line. Pure. */
 export function statusText(report: StatusReport, width: number | undefined): string {
-  const { version, endpoint, uptimeS, callsInFlight, profiles, listener } = report;
+  const { version, endpoint, uptimeS, callsInFlight, profiles, listener, limits } = report;
   const lines = [
     `mcp-sigv4-proxy ${version} for ${endpoint}, up ${span(uptimeS)}, ${callsInFlight} calls in flight`,
     ...(listener
@@ -37,6 +42,7 @@ export function statusText(report: StatusReport, width: number | undefined): str
           `listener ${listener.url}: ${listener.connections} connections, ${listener.requests} requests, ${listener.streams} streams`,
         ]
       : []),
+    ...(limits ? [LIMITS_TEXT[limits]] : []),
     ...profiles.flatMap((profile) => ['', ...profileLines(profile, report)]),
     '',
     ...toolLines(report),

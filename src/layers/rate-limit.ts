@@ -217,7 +217,7 @@ export function rateLimit(
       const bucket = found instanceof Promise ? await found : found;
       const { clock } = bucket;
       const waiting = (): number => bucket.waiting;
-      let turn: Promise<void> | undefined;
+      let turn: Promise<unknown> | undefined;
       try {
         turn = bucket.take(signal, {
           ahead: isAwaited(call),

@@ -52,6 +52,8 @@ export class KeyedLimiters<T> implements LimiterSet<T> {
   readonly #deps: LimitKeyDeps;
   readonly #create: (key: string) => T;
   readonly #byKey = new Map<string, T>();
+  /** With the key `profile`: the limiter of each profile, so that no call builds the key again. */
+  readonly #ofProfile = new Map<string, T>();
   /** The profile that used a limiter first reports its state. */
   readonly #byProfile = new Map<string, T[]>();
 
@@ -61,7 +63,14 @@ export class KeyedLimiters<T> implements LimiterSet<T> {
   }
 
   of(profile: string, call: Call): T | Promise<T> {
+    const held = this.#ofProfile.get(profile);
+    if (held !== undefined) return held;
     const key = limitKeyOf(this.#deps, profile, call);
+    if (this.#deps.limitKey === 'profile' && typeof key === 'string') {
+      const limiter = this.#get(key, profile);
+      this.#ofProfile.set(profile, limiter);
+      return limiter;
+    }
     return typeof key === 'string' ? this.#get(key, profile) : key.then((found) => this.#get(found, profile));
   }
 

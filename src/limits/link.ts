@@ -12,6 +12,9 @@ const LATE_MS = 250;
 /** Between two tests whether the store works again. */
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
+/** A store that fails again so soon after it worked is tested less often, so that the log stays short. */
+const RELAPSE_MS = 10_000;
+const MAX_RELAPSE_RETRY_MS = 30_000;
 /** How long a replica counts without a sign of life. */
 const REPLICA_TTL_MS = 15_000;
 const BEAT_MS = 5_000;
@@ -43,6 +46,11 @@ export class Link {
   #epoch = 0;
   #replicas: number;
   #retryMs = RETRY_MS;
+  #maxRetryMs = MAX_RETRY_MS;
+  /** Monotonic; when the store became usable. */
+  #sharedAt = Number.NEGATIVE_INFINITY;
+  /** The key of the operation that failed: the store is usable again when that key is. */
+  #failedKey = '';
   #timer: Timer | undefined;
   #closed = false;
   /** The last error of the connection, which names the cause better than a failed command. */
@@ -68,13 +76,20 @@ export class Link {
     this.#onReturn.push(listener);
   }
 
-  /** Reports an error of the connection; the failing operation changes the mode. */
-  readonly noteError = (error: Error): void => {
-    this.#cause = causeText(error);
+  /** True while the store is used, undefined before the first operation. */
+  get isShared(): boolean | undefined {
+    return this.#mode === 'new' ? undefined : this.#mode === 'shared';
+  }
+
+  /** Notes an error of the connection, or undefined for a new connection. The mode does not change. */
+  readonly noteError = (error: Error | undefined): void => {
+    this.#cause = error && causeText(error);
   };
 
-  /** Runs one operation, or returns `LOCAL` where the store cannot be used. Never rejects. */
-  async run<T>(operation: (store: LimitStore) => Promise<T>): Promise<T | typeof LOCAL> {
+  /**
+   * Runs one operation on a key, or returns `LOCAL` where the store cannot be used. Never rejects.
+   */
+  async run<T>(key: string, operation: (store: LimitStore) => Promise<T>): Promise<T | typeof LOCAL> {
     if (this.#closed || this.#mode === 'local') return LOCAL;
     const epoch = this.#epoch;
     try {
@@ -86,7 +101,7 @@ export class Link {
       return store ? await this.#within(operation(store)) : LOCAL;
     } catch (error) {
       // An operation of before a change says nothing about the time after it.
-      if (epoch === this.#epoch) this.#useLocal(error);
+      if (epoch === this.#epoch) this.#useLocal(error, key);
       return LOCAL;
     }
   }
@@ -149,8 +164,7 @@ export class Link {
     const returned = this.#mode === 'local';
     this.#mode = 'shared';
     this.#epoch++;
-    this.#cause = undefined;
-    this.#retryMs = RETRY_MS;
+    this.#sharedAt = this.#deps.clock.monotonic();
     this.#scheduleBeat();
     if (!returned) return;
     const { events, where } = this.#deps;
@@ -160,16 +174,26 @@ export class Link {
 
   #scheduleBeat(): void {
     this.#schedule(BEAT_MS, async () => {
-      await this.run((store) => this.#beat(store));
+      await this.run('', (store) => this.#beat(store));
       if (this.#mode === 'shared') this.#scheduleBeat();
     });
   }
 
-  #useLocal(error: unknown): void {
+  #useLocal(error: unknown, key: string): void {
     this.#mode = 'local';
     this.#epoch++;
-    const { events, where } = this.#deps;
-    const cause = this.#cause ?? causeText(error);
+    this.#failedKey = key;
+    const { events, where, clock } = this.#deps;
+    if (clock.monotonic() - this.#sharedAt < RELAPSE_MS) {
+      this.#maxRetryMs = Math.min(MAX_RELAPSE_RETRY_MS, this.#maxRetryMs * 2);
+      this.#retryMs = this.#maxRetryMs;
+    } else {
+      this.#maxRetryMs = MAX_RETRY_MS;
+      this.#retryMs = RETRY_MS;
+    }
+    // The store's own error is the cause; without one, the last error of the connection is.
+    const isReply = error instanceof Error && error.name === 'ReplyError';
+    const cause = ((isReply ? undefined : this.#cause) ?? causeText(error)).replace(/\.+$/, '');
     events.emit({
       type: 'limits.local',
       message: `The limits cannot be shared through ${where}: ${cause}. This process takes ${this.#shareText()} of each limit until they can.`,
@@ -184,10 +208,11 @@ export class Link {
   #scheduleRetry(): void {
     const { clock } = this.#deps;
     const ms = this.#retryMs * (0.5 + clock.random() / 2);
-    this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2);
+    this.#retryMs = Math.min(this.#maxRetryMs, this.#retryMs * 2);
     this.#schedule(ms, async () => {
       try {
         this.#store ??= await this.#deps.open();
+        await this.#within(this.#store.probe(this.#failedKey));
         await this.#within(this.#beat(this.#store));
         if (!this.#closed) this.#useShared();
       } catch {

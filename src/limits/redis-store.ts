@@ -9,6 +9,8 @@ const CONNECT_TIMEOUT_MS = 2_000;
 /** Between two attempts to connect. */
 const RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 2_000;
+/** The scratch lease of a probe, should the process end in the middle. */
+const PROBE_LEASE_US = 1_000_000;
 
 type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
@@ -57,6 +59,9 @@ function connect(target: RedisTarget, random: () => number): Redis | Cluster {
     : new Redis({ ...single, ...node });
 }
 
+/** What the client library reports about a command that it did not send. */
+const NO_CONNECTION = /^Stream isn't writeable|^Connection is closed|^Command aborted/;
+
 const numbers = (answer: unknown): number[] => (answer as unknown[]).map(Number);
 
 /** The arguments of the script for a command. */
@@ -79,6 +84,7 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
   const client = connect(target, random);
   const subscriber = connect(target, random);
   client.on('error', onError);
+  client.on('ready', () => onError(undefined));
   // Without it a freed lease is found by asking again.
   subscriber.on('error', () => undefined);
   const scripts = { rate: RATE_SCRIPT, lease: LEASE_SCRIPT, replica: REPLICA_SCRIPT };
@@ -87,7 +93,11 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
     const command = `limits_${name}`;
     client.defineCommand(command, { lua: scripts[name] });
     return (keys, args) =>
-      (defined[command] as (...args: unknown[]) => Promise<unknown>)(keys.length, ...keys, ...args);
+      (defined[command] as (...args: unknown[]) => Promise<unknown>)(keys.length, ...keys, ...args).catch(
+        (error: Error) => {
+          throw NO_CONNECTION.test(error.message) ? new Error('the connection is closed') : error;
+        },
+      );
   };
   const rate = scriptOf('rate');
   const lease = scriptOf('lease');
@@ -130,6 +140,14 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
     },
     async beat(ttlUs) {
       return Number(await replicas([`${target.prefix}:replicas`], [replica, ttlUs]));
+    },
+    async probe(key) {
+      const scratch = keyOf(key, 'probe');
+      const keys = ['leases', 'turns', 'waiting'].map((part) => `${scratch}-${part}`);
+      await rate([`${scratch}-rate`], ['refund', 1, 1, 0]);
+      await lease(keys, ['enter', replica, 1, PROBE_LEASE_US, PROBE_LEASE_US, 1, replica]);
+      await lease(keys, ['release', replica, channel, key, replica]);
+      await lease(keys, ['quit', replica]);
     },
     close() {
       client.disconnect();

@@ -124,7 +124,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   async #enter(leases: readonly string[]): Promise<number> {
     const { link, key, options } = this.#deps;
     const { maxConcurrent: limit, queueSize } = options;
-    const granted = await link.run((store) =>
+    const granted = await link.run(key, (store) =>
       store.enter(key, {
         limit,
         leaseUs: LEASE_MS * 1_000,
@@ -155,7 +155,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     this.#full = false;
     this.#poll?.cancel();
     this.#poll = undefined;
-    void this.#deps.link.run((store) => store.quit(this.#deps.key));
+    void this.#deps.link.run(this.#deps.key, (store) => store.quit(this.#deps.key));
   }
 
   #grant(lease: string, signal: AbortSignal): Slot {
@@ -182,7 +182,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     const leases = this.#freed.splice(0);
     for (let at = 0; at < leases.length; at += MAX_LEASES) {
       // A lease that cannot be given back ends by itself.
-      await link.run((store) => store.release(key, leases.slice(at, at + MAX_LEASES)));
+      await link.run(key, (store) => store.release(key, leases.slice(at, at + MAX_LEASES)));
     }
     if (this.#queue.size > 0) void this.#ask();
   }
@@ -200,7 +200,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     for (let at = 0; at < leases.length; at += MAX_LEASES) {
       // A call that ended meanwhile must not come back.
       const still = leases.slice(at, at + MAX_LEASES).filter((lease) => this.#held.has(lease));
-      if (still.length > 0) await link.run((store) => store.renew(key, LEASE_MS * 1_000, still));
+      if (still.length > 0) await link.run(key, (store) => store.renew(key, LEASE_MS * 1_000, still));
     }
   }
 

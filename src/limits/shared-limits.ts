@@ -90,6 +90,12 @@ export class SharedLimits {
     return limiter;
   }
 
+  /** Undefined before the first call. */
+  get mode(): 'shared' | 'local' | undefined {
+    const { isShared } = this.#link;
+    return isShared === undefined ? undefined : isShared ? 'shared' : 'local';
+  }
+
   /** Ends the connections. */
   close(): Promise<void> {
     return this.#link.close();

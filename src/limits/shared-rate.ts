@@ -54,16 +54,18 @@ export const localShare = ({ ratePerSecond }: BucketLimit, replicas: number): Bu
  */
 export class SharedRate implements RateLimiter {
   readonly #deps: SharedRateDeps;
-  readonly #order = new AheadQueue<Waiter<void, SharedRatePlace>, SharedRatePlace>(
+  readonly #order = new AheadQueue<Waiter<boolean, SharedRatePlace>, SharedRatePlace>(
     ({ ahead }) => ahead,
     ({ share }) => share,
   );
-  readonly #queue = new WaitQueue<void, SharedRatePlace>({ order: this.#order });
+  readonly #queue = new WaitQueue<boolean, SharedRatePlace>({ order: this.#order });
   /** An operation is under way, or a turn is reserved. */
   #busy = false;
   #timer: Timer | undefined;
   /** Monotonic; the reserved turn. */
   #nextAt = 0;
+  /** Monotonic; whoever came before has waited for a reserved turn. */
+  #delayedAt = Number.NEGATIVE_INFINITY;
   #leaving: ProxyError | undefined;
   /** Used while the store is not. */
   #own: { readonly epoch: number; state: BucketState } | undefined;
@@ -87,7 +89,7 @@ export class SharedRate implements RateLimiter {
   take(
     signal: AbortSignal,
     { ahead = false, remainingMs = Number.POSITIVE_INFINITY, share }: RateTurn = {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     signal.throwIfAborted();
     if (this.#leaving) throw this.#leaving;
     const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
@@ -144,7 +146,7 @@ export class SharedRate implements RateLimiter {
   /** Gives turns to those who wait, and gives back what no one needs any more. */
   #grant(granted: number): void {
     let left = granted;
-    while (left > 0 && this.#queue.serve(() => undefined)) left--;
+    while (left > 0 && this.#queue.serve(({ since }) => since <= this.#delayedAt)) left--;
     if (left > 0) void this.#run({ name: 'refund', count: left });
   }
 
@@ -162,6 +164,7 @@ export class SharedRate implements RateLimiter {
 
   async #claim(reserved: Reservation, epoch: number): Promise<void> {
     this.#timer = undefined;
+    this.#delayedAt = this.clock.monotonic();
     if (epoch === this.#deps.link.epoch) {
       if (this.waiting === 0) {
         this.#busy = false;
@@ -192,7 +195,7 @@ export class SharedRate implements RateLimiter {
   /** In the store, or in this process's share where the store cannot be used. */
   async #run(command: RateCommand): Promise<RateAnswer> {
     const { link, key, limit, onOtherLimit } = this.#deps;
-    const answer = await link.run((store) => {
+    const answer = await link.run(key, (store) => {
       // Others may still use their shares: turns saved meanwhile would come on top.
       const rejoin = command.name === 'take' && this.#own !== undefined && this.#joined !== link.epoch;
       if (rejoin) this.#joined = link.epoch;

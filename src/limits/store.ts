@@ -22,8 +22,8 @@ export interface StoreDeps {
   readonly replica: string;
   /** Called with a key when another replica has given back a lease of it. */
   readonly onFree: (key: string) => void;
-  /** Called with each error of the connection. */
-  readonly onError: (error: Error) => void;
+  /** Called with each error of the connection, and with undefined when there is a new one. */
+  readonly onError: (error: Error | undefined) => void;
   readonly random: () => number;
 }
 
@@ -40,6 +40,8 @@ export interface LimitStore {
   quit(key: string): Promise<void>;
   /** States that this replica is alive for so long. Returns the number of replicas. */
   beat(ttlUs: number): Promise<number>;
+  /** Runs the operations of a key on a scratch key beside it. Resolves where all are possible. */
+  probe(key: string): Promise<void>;
   /** Ends the connections at once. */
   close(): void;
 }

@@ -14,6 +14,7 @@ import { ProgressLine } from '../progress-line.ts';
 import { checkCredentials, profileText, signingFinding } from './credentials.ts';
 import { type Finding, failed, isUsable, skipped, skippedFor } from './finding.ts';
 import { checkIdentity } from './identity.ts';
+import { checkLimits } from './limits.ts';
 import { checkConnection, checkDns, proxyFinding } from './network.ts';
 import { Observations } from './observations.ts';
 import { Report, wantsColours } from './report.ts';
@@ -81,9 +82,9 @@ export async function run({
 const NO_CREDENTIALS = 'there are no credentials to check with STS';
 
 /** Secrets to remove from the report, because a server or an HTTP proxy may echo them. */
-const configuredSecrets = ({ headers, proxy = '', env }: Settings): string[] => [
+const configuredSecrets = ({ headers, proxy = '', limits = '', env }: Settings): string[] => [
   ...Object.values(headers),
-  ...[proxy, ...relevantVariables(env).map(([, value]) => value)].flatMap((url) =>
+  ...[proxy, limits, ...relevantVariables(env).map(([, value]) => value)].flatMap((url) =>
     secretsOfUrl(url, '').map(({ start, end }) => url.slice(start, end)),
   ),
 ];
@@ -109,6 +110,7 @@ async function runChecks(checks: Checks): Promise<void> {
   for (const finding of settingFindings(given)) report.add(finding);
   report.add(defaultsFinding(given));
   report.add(endpointFinding(settings));
+  if (given.limits !== undefined) report.add(await checks.watch('Redis', checkLimits(given)));
   const credentials = await runCredentialChecks(checks);
   report.add(signingFinding(settings));
   const network = await runNetworkChecks(checks);

@@ -20,11 +20,11 @@ export interface RateLimiter {
   readonly waiting: number;
   /**
    * Takes a turn (undefined), or returns a promise of one, which rejects with the signal's reason
-   * as soon as it aborts.
+   * as soon as it aborts. It resolves with false where the turn came without a wait in the queue.
    * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was
    * given.
    */
-  take(signal: AbortSignal, turn?: RateTurn): Promise<void> | undefined;
+  take(signal: AbortSignal, turn?: RateTurn): Promise<unknown> | undefined;
   /** Pauses on request of the server. */
   pause(ms: number): void;
   /** Refuses all waiting callers, now and later, at shutdown. */

@@ -60,6 +60,11 @@ export interface ProxyState {
   readonly service: string;
   /** The region of the signature; empty where nothing is signed. */
   readonly region: string;
+  /**
+   * Whether --limits is in use: `shared` through Redis, or `local` to this process because Redis
+   * cannot be used. Undefined without --limits and before the first call.
+   */
+  readonly limits: 'shared' | 'local' | undefined;
   /** One entry for each configured profile. */
   readonly profiles: readonly ProfileState[];
 }

@@ -11,22 +11,25 @@ export interface RateTurnDeps {
   readonly waiting: () => number;
 }
 
-/** Waits for the turn of a call, and reports the wait and how it ended. */
+/**
+ * Waits for the turn of a call, and reports the wait and how it ended.
+ * @param turn - resolves with false where nothing delayed it but the question for it.
+ */
 export async function awaitTurn(
-  turn: Promise<void>,
+  turn: Promise<unknown>,
   { profile, signal, record }: Call,
   { events, clock, by, waiting }: RateTurnDeps,
 ): Promise<void> {
   const since = clock.monotonic();
-  let outcome: 'waited' | 'refused' | 'cancelled' = 'waited';
+  let outcome: 'waited' | 'refused' | 'cancelled' | undefined;
   try {
-    await turn;
+    if ((await turn) !== false) outcome = 'waited';
   } catch (error) {
     outcome = signal.aborted ? 'cancelled' : 'refused';
     throw error;
   } finally {
     const ms = clock.monotonic() - since;
     if (record) record.rateMs += ms;
-    events.emit({ type: 'rate.limited', profile, by, outcome, ms, waiting: waiting() });
+    if (outcome) events.emit({ type: 'rate.limited', profile, by, outcome, ms, waiting: waiting() });
   }
 }

@@ -186,6 +186,11 @@ export function createMetrics() {
       help: 'Requests that waited for their turn under a rate limit, by limit and outcome.',
       labels: ['profile', 'by', 'outcome'],
     }),
+    limitsShared: gauge({
+      name: `${P}_limits_shared`,
+      help: '1 while --limits are shared through Redis, 0 while this process has a share of its own; absent without them.',
+      labels: [],
+    }),
     rateWaiting: gauge({
       name: `${P}_rate_waiters`,
       help: 'Requests that wait for their turn under a rate limit.',

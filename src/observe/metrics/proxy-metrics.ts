@@ -210,7 +210,9 @@ export class ProxyMetrics implements Measured {
     const { metrics, deps } = this;
     const { clock } = deps;
     metrics.callsInFlight.of().value = this.#inFlight;
-    for (const state of deps.state().profiles) {
+    const { limits, profiles } = deps.state();
+    if (limits !== undefined) metrics.limitsShared.of().value = limits === 'shared' ? 1 : 0;
+    for (const state of profiles) {
       const profile = profileLabel(state.profile);
       for (const { lane, used, idle, waiting } of state.connections) {
         metrics.connections.of(profile, lane, 'used').value = used;

@@ -119,6 +119,8 @@ export interface MetricsSnapshot {
   readonly uptimeS: number;
   /** Requests of clients without an answer yet. */
   readonly callsInFlight: number;
+  /** Whether --limits are shared at this moment; undefined without them, and before the first call. */
+  readonly limits: 'shared' | 'local' | undefined;
   /** One entry for each configured profile. */
   readonly profiles: readonly ProfileSnapshot[];
   /** Most calls first. */
@@ -151,7 +153,7 @@ const ratio = (part: number, whole: number, digits: number): number =>
 /** Creates the snapshot. @param clean - removes secrets from the text of an error. */
 export function createSnapshot(own: Measured, clean: (text: string) => string): MetricsSnapshot {
   const { metrics, deps, history, startedAt } = own;
-  const { endpoint, service, region, profiles } = deps.state();
+  const { endpoint, service, region, limits, profiles } = deps.state();
   const now = deps.clock.now();
   const listener = deps.listener?.();
   const refusals = Object.fromEntries(
@@ -166,6 +168,7 @@ export function createSnapshot(own: Measured, clean: (text: string) => string): 
     startedAt,
     uptimeS: rounded((now - startedAt) / 1_000, 2),
     callsInFlight: metrics.callsInFlight.of().value,
+    limits,
     profiles: profiles.map((state) => profileSnapshot(own, state, clean)),
     tools: toolSnapshots(own),
     history: history.points(),

@@ -114,6 +114,7 @@ function show() {
   const l = report.listener;
   facts(byId('clients'), [
     ...(l ? [['Listener', l.url], ['Connections', String(l.connections)], ['Requests', String(l.requests)], ['Streams', String(l.streams)], ['Refused', String(Object.values(l.refusals).reduce((a, b) => a + b, 0))]] : [['Clients', 'stdio']]),
+    ...(report.limits ? [['Limits', report.limits === 'shared' ? 'shared through Redis' : 'local: Redis cannot be used']] : []),
     ['Memory', bytes(report.process.memoryBytes)], ['CPU time', seconds(report.process.cpuSeconds)], ['Event-loop delay', seconds(report.process.eventLoopDelayS)],
   ]);
 }

@@ -9,7 +9,13 @@ import { requestOf } from '../../support/make-call.ts';
 
 function startMetrics({ isTool = () => false }: { isTool?: (name: string) => boolean } = {}) {
   const clock = new FakeClock();
-  const state = () => ({ endpoint: 'https://example.com/', service: '', region: '', profiles: [] });
+  const state = () => ({
+    endpoint: 'https://example.com/',
+    service: '',
+    region: '',
+    limits: undefined,
+    profiles: [],
+  });
   const metrics = new ProxyMetrics({ clock, version: '1', profiles: [''], state, isTool });
   let number = 0;
   const count = (name: string, change: (record: CallRecord) => void = () => undefined): void => {

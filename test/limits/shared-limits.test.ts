@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
+import { rateLimit } from '../../src/layers/rate-limit.ts';
+import { SharedLimits } from '../../src/limits/shared-limits.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { makeToolCall, RESULT } from '../support/make-call.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+
+function setUp({ ratePerSecond = 10, burst = 1 } = {}) {
+  const clock = new FakeClock();
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event), { detailed: true, secrets: false });
+  const store = new MemoryStore(clock);
+  const limits = new SharedLimits(
+    { url: 'redis://127.0.0.1', endpoint: new URL('http://127.0.0.1/mcp'), minReplicas: 2, clock, events },
+    async () => store,
+  );
+  const bucket = limits.rate('profile:', { ratePerSecond, burst });
+  const handler = rateLimit({ of: () => bucket }, events)(async () => RESULT);
+  const send = (id = 0) => handler(makeToolCall(id).call).catch((error: unknown) => error);
+  const count = (type: ProxyEvent['type']): number => seen.filter((event) => event.type === type).length;
+  return { clock, store, limits, send, count, seen };
+}
+
+describe('limits that replicas share', () => {
+  it('a turn that the store grants at once is not reported as a wait, a reserved turn is', async () => {
+    const { clock, send, seen } = setUp();
+    expect(await send(0)).toBe(RESULT);
+    expect(seen).toEqual([]);
+    const second = send(-1);
+    await clock.advance(100);
+    expect(await second).toBe(RESULT);
+    expect(seen).toMatchObject([{ type: 'rate.limited', outcome: 'waited', ms: 100 }]);
+  });
+
+  it('the store stays unused while its probe fails, although other operations work', async () => {
+    const { clock, store, limits, send, count } = setUp();
+    expect(limits.mode).toBeUndefined();
+    await send();
+    expect(limits.mode).toBe('shared');
+    store.failing.set('rate', 'OOM command not allowed.').set('probe', 'OOM command not allowed.');
+    await clock.advance(1_000);
+    const refused = send();
+    await clock.advance(1_000);
+    expect(await refused).toBe(RESULT);
+    expect(limits.mode).toBe('local');
+    await clock.advance(20_000);
+    expect(store.counts.probe).toBeGreaterThan(5);
+    expect([count('limits.local'), count('limits.shared')]).toEqual([1, 0]);
+    store.failing.clear();
+    await clock.advance(10_000);
+    expect(limits.mode).toBe('shared');
+    expect([count('limits.local'), count('limits.shared')]).toEqual([1, 1]);
+  });
+
+  it('a store that fails again and again right after its return is tested every 30 seconds at last', async () => {
+    const { clock, store, send, count } = setUp();
+    await send();
+    store.failing.set('rate', 'a script that fails');
+    for (let second = 0; second < 600; second++) {
+      const sent = send(second);
+      await clock.advance(1_000);
+      expect(await sent).toBe(RESULT);
+    }
+    expect(count('limits.local')).toBeLessThan(40);
+    expect(count('limits.local')).toBeGreaterThan(10);
+  });
+
+  it.each([
+    [
+      'the error of the store',
+      'OOM command not allowed.',
+      /: OOM command not allowed\. This process takes 1\/2/,
+    ],
+    ['an error without a dot', 'NOPERM', /: NOPERM\. This process/],
+  ])('limits.local names %s once', async (_what, message, text) => {
+    const { clock, store, send, seen } = setUp();
+    store.failing.set('connected', message);
+    const sent = send();
+    await clock.advance(1_000);
+    expect(await sent).toBe(RESULT);
+    expect(seen.find(({ type }) => type === 'limits.local')).toMatchObject({
+      message: expect.stringMatching(text),
+    });
+  });
+});
