@@ -5,6 +5,8 @@ import type { LimitStore } from './store.ts';
 
 /** A slower answer counts as none: the call has waited long enough and takes its local share. */
 const OPERATION_MS = 500;
+/** The first operation loads the client library and connects, possibly to several servers. */
+const FIRST_OPERATION_MS = 2_000;
 /**
  * A timer that fires so late shows that this process was paused; the answer may be there already.
  */
@@ -12,7 +14,10 @@ const LATE_MS = 250;
 /** Between two tests whether the store works again. */
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
-/** A store that fails again so soon after it worked is tested less often, so that the log stays short. */
+/**
+ * A store that fails again so soon after it worked is tested less often, so that the log stays
+ * short.
+ */
 const RELAPSE_MS = 10_000;
 const MAX_RELAPSE_RETRY_MS = 30_000;
 /** How long a replica counts without a sign of life. */
@@ -81,7 +86,9 @@ export class Link {
     return this.#mode === 'new' ? undefined : this.#mode === 'shared';
   }
 
-  /** Notes an error of the connection, or undefined for a new connection. The mode does not change. */
+  /**
+   * Notes an error of the connection, or undefined for a new connection. The mode does not change.
+   */
   readonly noteError = (error: Error | undefined): void => {
     this.#cause = error && causeText(error);
   };
@@ -94,7 +101,7 @@ export class Link {
     const epoch = this.#epoch;
     try {
       if (this.#mode === 'new') {
-        this.#opening ??= this.#within(this.#openFirst());
+        this.#opening ??= this.#within(this.#openFirst(), FIRST_OPERATION_MS);
         await this.#opening;
       }
       const store = this.#store;
@@ -126,21 +133,21 @@ export class Link {
     if (this.#mode === 'new' && !this.#closed) this.#useShared();
   }
 
-  /** @throws an error after `OPERATION_MS`; a process that was paused gets that time again. */
-  #within<T>(work: Promise<T>): Promise<T> {
+  /** @throws an error after that time; a process that was paused gets it again. */
+  #within<T>(work: Promise<T>, ms = OPERATION_MS): Promise<T> {
     const { clock } = this.#deps;
     return new Promise((resolve, reject) => {
       const since = clock.monotonic();
       let extended = false;
       const late = (): void => {
-        if (!extended && clock.monotonic() - since > OPERATION_MS + LATE_MS) {
+        if (!extended && clock.monotonic() - since > ms + LATE_MS) {
           extended = true;
-          timer = clock.schedule(OPERATION_MS, late);
+          timer = clock.schedule(ms, late);
           return;
         }
-        reject(new Error(`no answer within ${OPERATION_MS / 1_000} s`));
+        reject(new Error(`no answer within ${ms / 1_000} s`));
       };
-      let timer = clock.schedule(OPERATION_MS, late);
+      let timer = clock.schedule(ms, late);
       const settle = (): void => timer.cancel();
       work.then(
         (value) => {

@@ -59,7 +59,7 @@ function connect(target: RedisTarget, random: () => number): Redis | Cluster {
     : new Redis({ ...single, ...node });
 }
 
-/** What the client library reports about a command that it did not send. */
+/** Messages of the client library about a command that it did not send. */
 const NO_CONNECTION = /^Stream isn't writeable|^Connection is closed|^Command aborted/;
 
 const numbers = (answer: unknown): number[] => (answer as unknown[]).map(Number);

@@ -12,7 +12,7 @@ const MAX_WAIT_MS = 5_000;
 /** A call waits for Redis at least once, and takes its local share after 500 ms. */
 const SLOW_MS = 100;
 
-/** What to do about an error of Redis or of the connection to it. Pure. */
+/** The remedy for an error of Redis or of the connection to it. Pure. */
 export function limitsRemedy(cause: string): string {
   if (/WRONGPASS|NOAUTH|invalid password/i.test(cause)) return 'Correct the user and password in --limits.';
   if (/NOPERM|no permission|can't run this command/i.test(cause)) {
@@ -71,12 +71,12 @@ export async function checkLimits(
   }
 }
 
-interface Checked {
+interface CheckedStore {
   readonly operationMs: number;
   readonly processes: number;
 }
 
-async function check(store: LimitStore): Promise<Checked> {
+async function check(store: LimitStore): Promise<CheckedStore> {
   await store.connected();
   await store.probe('doctor');
   const since = systemClock.monotonic();
@@ -85,7 +85,7 @@ async function check(store: LimitStore): Promise<Checked> {
   return { operationMs: systemClock.monotonic() - since, processes };
 }
 
-function describe({ operationMs, processes }: Checked, where: string): Finding {
+function describe({ operationMs, processes }: CheckedStore, where: string): Finding {
   const ms = Math.max(1, Math.round(operationMs));
   const detail = `${where}: one operation in ${ms} ms, used by ${processes} process${processes === 1 ? '' : 'es'} now`;
   return ms < SLOW_MS

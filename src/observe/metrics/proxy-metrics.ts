@@ -186,10 +186,8 @@ export class ProxyMetrics implements Measured {
       case 'credentials.resolved': {
         const { providerName, expiresAt } = event;
         const own = this.#ownProfile(event.profile);
-        this.credentials.set(own, {
-          providerName,
-          expiresAt: expiresAt === undefined ? undefined : Date.parse(expiresAt),
-        });
+        const expiry = expiresAt === undefined ? undefined : Date.parse(expiresAt);
+        this.credentials.set(own, { providerName, expiresAt: expiry });
         metrics.credentialResolutions.of(own, 'resolved').add();
         break;
       }
@@ -208,10 +206,9 @@ export class ProxyMetrics implements Measured {
   /** Reads the values that no event reports. */
   #collect(): void {
     const { metrics, deps } = this;
-    const { clock } = deps;
     metrics.callsInFlight.of().value = this.#inFlight;
     const { limits, profiles } = deps.state();
-    if (limits !== undefined) metrics.limitsShared.of().value = limits === 'shared' ? 1 : 0;
+    if (limits) metrics.limitsShared.of().value = Number(limits === 'shared');
     for (const state of profiles) {
       const profile = profileLabel(state.profile);
       for (const { lane, used, idle, waiting } of state.connections) {
@@ -233,7 +230,7 @@ export class ProxyMetrics implements Measured {
     for (const [profile, { providerName, expiresAt }] of this.credentials) {
       metrics.credentialsInfo.of(profile, providerName).value = 1;
       if (expiresAt !== undefined)
-        metrics.credentialsExpiry.of(profile).value = (expiresAt - clock.now()) / 1_000;
+        metrics.credentialsExpiry.of(profile).value = (expiresAt - deps.clock.now()) / 1_000;
     }
     const listener = deps.listener?.();
     metrics.listenerConnections.of().value = listener?.connections ?? 0;

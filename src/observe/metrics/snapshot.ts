@@ -119,7 +119,9 @@ export interface MetricsSnapshot {
   readonly uptimeS: number;
   /** Requests of clients without an answer yet. */
   readonly callsInFlight: number;
-  /** Whether --limits are shared at this moment; undefined without them, and before the first call. */
+  /**
+   * Whether --limits are shared at this moment; undefined without them, and before the first call.
+   */
   readonly limits: 'shared' | 'local' | undefined;
   /** One entry for each configured profile. */
   readonly profiles: readonly ProfileSnapshot[];
