@@ -1,3 +1,4 @@
+import { bearerOptions, bearerProblems } from './auth/bearer/options.ts';
 import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { setsAuthorization, signsWithAws } from './auth/kinds.ts';
@@ -68,6 +69,7 @@ export const OPTIONS = {
   skipAuth: awsOptions.skipAuth,
   auth: awsOptions.auth,
   ...oauthOptions,
+  ...bearerOptions,
   whoamiTool: whoamiOptions.whoamiTool,
   caBundle: upstreamOptions.caBundle,
   proxy: upstreamOptions.proxy,
@@ -140,6 +142,8 @@ export interface Settings extends Values {
   readonly from: Readonly<Record<string, string>>;
   /** Variables whose value comes from the file of --env-file. */
   readonly fromFile: ReadonlySet<string>;
+  /** All variables of --env-file, for options that name a variable. */
+  readonly fileVariables: Readonly<Record<string, string>>;
   /** The headers of --header, names in lower case, variables expanded. */
   readonly headers: Readonly<Record<string, string>>;
   /** How many idle connections of each profile are kept; at most `maxConnections`. */
@@ -226,6 +230,8 @@ export async function readSettings(
     problems.push(`${from.header} must not set authorization: ${owner} (--auth none sends them unsigned)`);
   }
 
+  problems.push(...bearerProblems(values, from, { ...inFile, ...env }));
+
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
   problems.push(...poolProblems(values, from, platformLifetime));
   problems.push(...listenerProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
@@ -276,6 +282,7 @@ export async function readSettings(
       defaultProfile,
       from,
       fromFile,
+      fileVariables: inFile,
       headers,
       keepConnections: Math.min(keep, values.maxConnections),
       drainTimeout: values.drainTimeout ?? DRAIN_OF_STDIO_S,

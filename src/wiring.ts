@@ -1,13 +1,9 @@
-import type { Authorizer } from './auth/authorizer.ts';
-import { chooseAuthorizer } from './auth/choose-authorizer.ts';
-import { type CredentialProvider, createCredentialProvider } from './auth/credentials/caching-provider.ts';
-import type { RoleOptions } from './auth/credentials/credentials.ts';
-import { identityIn, staticPrincipal } from './auth/credentials/principal.ts';
+import { identityIn } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
-import type { AuthKind } from './auth/kinds.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
+import { createAuthorizer, foreseenPrincipal } from './authorizers.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
 import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
@@ -33,7 +29,6 @@ import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 import { readConnectAddress } from './upstream/http/connect.ts';
-import type { Connector } from './upstream/http/undici.ts';
 import { Identities } from './upstream/transport/identities.ts';
 import { createTransports, type Transports } from './upstream/transport/transports.ts';
 import { VERSION } from './version.ts';
@@ -216,7 +211,15 @@ export class Wiring {
       target: signingTarget(endpoint),
       service: scope?.service,
       createAuthorizer: (profile, requestHandler, connect) =>
-        this.#createAuthorizer(profile, requestHandler, connect),
+        createAuthorizer(profile, {
+          settings: this.#settings,
+          clock: this.clock,
+          events: this.events,
+          requestHandler,
+          connect,
+          credentials: this.#credentials,
+          onIdentityChange: () => this.#forgetLists(profile),
+        }),
       readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },
@@ -271,67 +274,29 @@ export class Wiring {
     };
   }
 
-  #createAuthorizer(profile: string, requestHandler: unknown, connect: Connector): Authorizer {
-    const { auth, scope, skipAuth } = this.#settings;
-    return chooseAuthorizer({
-      kind: auth as AuthKind,
-      scope,
-      credentialsOptional: skipAuth,
-      createCredentials: () => this.#newCredentialProvider(profile, requestHandler),
-      onUnsigned: () =>
-        this.events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' }),
-      loadOAuth: async () => {
-        const { createOAuthAuthorizer } = await import('./oauth-wiring.ts');
-        return createOAuthAuthorizer(this.#settings, profile, {
-          connect,
-          clock: this.clock,
-          events: this.events,
-          onIdentityChange: () => this.#forgetLists(profile),
-        });
-      },
-    });
-  }
-
   /** The profile may have another identity now, which has other tools. */
   #forgetLists(profile: string): void {
     this.tools.of(profile).invalidate({ identityChanged: true });
     this.changeStreams.invalidate(profile);
   }
 
-  #newCredentialProvider(profile: string, requestHandler: unknown): CredentialProvider {
-    const { scope, env } = this.#settings;
-    return createCredentialProvider({
-      profile: profile || undefined,
-      fallbackRegion: scope?.region,
-      env,
-      clock: this.clock,
-      events: this.events,
-      requestHandler,
-      onIdentityChange: () => this.#forgetLists(profile),
-      role: this.#role(),
-      source: this.#credentials,
-    });
-  }
-
   #createSnapshots(): SnapshotFiles {
     const { endpoint, scope, profiles, defaultProfile, profileTools, roleArn, auth, env } = this.#settings;
-    const { readOnly, allowTool, denyTool } = this.#settings;
+    const { readOnly, allowTool, denyTool, bearerTokenEnv, bearerTokenFile, bearerCommand } = this.#settings;
+    const tokenSource = bearerTokenEnv ?? bearerTokenFile ?? bearerCommand;
     return new SnapshotFiles({
       folder: cacheFolder(env),
       // The snapshot is what the client sees, so its key includes the options that hide or add
       // tools.
-      identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
+      identity: [
+        ...[endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
+        ...(tokenSource === undefined ? [] : [tokenSource]),
+      ],
       principal: {
-        foreseen: async () =>
-          scope && (await staticPrincipal(defaultProfile || undefined, env, this.#role())),
+        foreseen: () => foreseenPrincipal(this.#settings),
         now: () => this.transports.profileTransport(defaultProfile).authorizer.principal,
       },
       events: this.events,
     });
-  }
-
-  #role(): RoleOptions | undefined {
-    const { roleArn: arn, roleSessionName: sessionName, externalId } = this.#settings;
-    return arn === undefined ? undefined : { arn, sessionName, externalId };
   }
 }

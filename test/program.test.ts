@@ -37,7 +37,7 @@ describe('--help-all', () => {
       '--max-connections <n> maximum number of connections for requests; further requests wait in order (an integer >= 1; default: 5)',
     );
     expect(text).toContain('(an integer >= 0; default: 1, or the value of --max-connections if given)');
-    expect(text).toContain('(one of sigv4, oauth, none; default: sigv4)');
+    expect(text).toContain('(one of adaptive, standard; default: adaptive)');
     expect(text).toMatch(/--skip-auth [^()]*\(default: off\)/);
     expect(text).toContain('--user-agent <suffix> text added to the User-Agent header --');
   });

@@ -46,6 +46,9 @@ const ISSUER = 'https://login.example.com';
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
+  bearerTokenEnv: ['--auth', 'bearer'],
+  bearerTokenFile: ['--auth', 'bearer'],
+  bearerCommand: ['--auth', 'bearer'],
   accessLogArguments: ['--access-log', 'stderr'],
   limits: ['--rate-limit', '1'],
   limitKey: ['--rate-limit', '1', '--limits', 'redis://127.0.0.1:6379'],
@@ -129,6 +132,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
       const texts: Record<string, string> = {
         proxy: 'http://proxy.example:8080',
         roleArn: ROLE,
+        bearerTokenEnv: 'HOME',
         region: 'eu-south-2',
         oauthClientSecretEnv: 'CLIENT_SECRET',
         oauthIssuer: ISSUER,
@@ -214,7 +218,7 @@ describe('a bad value', () => {
       'ping pong',
       'must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
     ],
-    ['auth', 'basic', 'must be one of sigv4, oauth, none, not "basic"'],
+    ['auth', 'basic', 'must be one of sigv4, oauth, bearer, none, not "basic"'],
     ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
     ['log-format', 'xml', 'must be one of json, pretty, emf, not "xml"'],
     ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],

@@ -1,4 +1,7 @@
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock } from '../core/time/clock.ts';
 import type { Authorizer } from './authorizer.ts';
+import type { BearerValues } from './bearer/options.ts';
 import type { CredentialProvider } from './credentials/caching-provider.ts';
 import type { AuthKind } from './kinds.ts';
 import { LazyAuthorizer } from './lazy-authorizer.ts';
@@ -16,6 +19,15 @@ export interface AuthorizerChoice {
   readonly createCredentials: () => CredentialProvider;
   /** Called for each request that `--skip-auth` sends unsigned. */
   readonly onUnsigned: () => void;
+  /** Called when the credential belongs to another identity than the one before. */
+  readonly onIdentityChange: () => void;
+  readonly bearer: BearerValues;
+  readonly profile: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** The variables that an option may name: those of `--env-file` too. */
+  readonly variables: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly events: Events;
   /** Imports the implementation of `--auth oauth`. */
   readonly loadOAuth: () => Promise<Authorizer>;
 }
@@ -33,6 +45,14 @@ export function chooseAuthorizer(choice: AuthorizerChoice): Authorizer {
     }
     case 'oauth':
       return new LazyAuthorizer({ kind, load: choice.loadOAuth, learnsFromRefusal: true });
+    case 'bearer':
+      return new LazyAuthorizer({
+        kind,
+        load: async () => {
+          const { createBearerAuthorizer } = await import('./bearer/bearer-authorizer.ts');
+          return createBearerAuthorizer(choice.bearer, choice);
+        },
+      });
     default:
       return unsigned;
   }

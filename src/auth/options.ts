@@ -71,9 +71,9 @@ export const awsOptions = {
   auth: text({
     group: 'Endpoint and signing',
     placeholder: 'kind',
-    choices: ['sigv4', 'oauth', 'none'],
+    choices: ['sigv4', 'oauth', 'bearer', 'none'],
     fallback: 'sigv4',
-    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), none = never',
+    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the --bearer options, none = never',
   }),
 } as const;
 

@@ -9,7 +9,7 @@ import type { Settings } from '../settings.ts';
  */
 export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
-    reason: 'no-credentials: AWS credentials cannot be obtained; the log names the cause',
+    reason: 'no-credentials: credentials cannot be obtained; the log names the cause',
     run: async (signal) => {
       await proxy.profileTransport(settings.defaultProfile).authorizer.current(signal);
     },

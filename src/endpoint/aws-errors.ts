@@ -205,9 +205,11 @@ export function explainRefusal(refusal: AwsRefusal, context: RefusalContext): st
     case 'denied':
       return `Access was denied with the credentials of ${named(profile)} (HTTP ${status}). ${denialOf(refusal, context)}${message}`;
     case 'oauth':
-      return `The server requires an OAuth access token, not an AWS signature (HTTP ${status}). Set its inbound authorization to IAM, or use a client that supports OAuth.${message}`;
+      return context.signed
+        ? `The server requires an OAuth access token, not an AWS signature (HTTP ${status}). Log in with --auth oauth, pass a token with --auth bearer, or set its inbound authorization to IAM.${message}`
+        : `The server requires an OAuth access token (HTTP ${status}), and this request was sent without one. Log in with --auth oauth, or pass a token with --auth bearer.${message}`;
     case 'other-method':
-      return `The server requires another authorization than AWS signatures, probably OAuth (HTTP ${status}): set it to IAM, or use a client that supports OAuth.${message}`;
+      return `The server requires another authorization than AWS signatures, probably OAuth (HTTP ${status}): log in with --auth oauth, pass a token with --auth bearer, or set it to IAM.${message}`;
     case 'unsigned':
       return context.signed
         ? `The server found no valid signature header (HTTP ${status}): check the path of the endpoint URL, because API Gateway gives this answer for unknown paths.${message}`

@@ -46,10 +46,10 @@ export interface ProxyOptions {
   readonly skipAuth?: boolean | undefined;
   /**
    * how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth
-   * access token of a login (mcp-sigv4-proxy login), none = never (one of sigv4, oauth, none;
-   * default: sigv4)
+   * access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the
+   * --bearer options, none = never (one of sigv4, oauth, bearer, none; default: sigv4)
    */
-  readonly auth?: 'sigv4' | 'oauth' | 'none' | undefined;
+  readonly auth?: 'sigv4' | 'oauth' | 'bearer' | 'none' | undefined;
   /**
    * client id for auth oauth, or the https URL of a client id metadata document, which is used
    * where the authorization server supports such documents (default: the proxy registers itself
@@ -90,6 +90,16 @@ export interface ProxyOptions {
    * the keychain if it can be used (one of auto, keychain, file; default: auto)
    */
   readonly oauthStore?: 'auto' | 'keychain' | 'file' | undefined;
+  /** environment variable that contains the token for auth bearer */
+  readonly bearerTokenEnv?: string | undefined;
+  /** file that contains the token for auth bearer; read again when it changes */
+  readonly bearerTokenFile?: string | undefined;
+  /**
+   * command that prints the token for auth bearer: a line for the shell, or a JSON array that
+   * runs without one; it runs again before the exp of a JWT, or when the server rejects the
+   * token
+   */
+  readonly bearerCommand?: string | undefined;
   /**
    * add a read-only tool whoami that returns profile, account, caller ARN, region and endpoint;
    * named proxy_whoami if the server has a tool whoami (default: off)
@@ -358,6 +368,9 @@ export const PROXY_OPTION_KEYS = [
   'oauthFlow',
   'oauthRedirectUri',
   'oauthStore',
+  'bearerTokenEnv',
+  'bearerTokenFile',
+  'bearerCommand',
   'whoamiTool',
   'caBundle',
   'proxy',

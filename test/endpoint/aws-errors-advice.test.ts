@@ -84,7 +84,7 @@ describe('the message for a refusal', () => {
     [
       { kind: 'other-method', message: '' },
       {},
-      'The server requires another authorization than AWS signatures, probably OAuth (HTTP 403): set it to IAM, or use a client that supports OAuth.',
+      'The server requires another authorization than AWS signatures, probably OAuth (HTTP 403): log in with --auth oauth, pass a token with --auth bearer, or set it to IAM.',
     ],
     [
       { kind: 'foreign-page', message: 'Blocked' },

@@ -42,7 +42,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'settings.ts': {
-    max: 320,
+    max: 340,
     reason: 'all option tables, and the one function that reads and checks them together',
   },
   'upstream/exchange/exchange.ts': {
@@ -66,7 +66,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
   },
   'wiring.ts': {
-    max: 350,
+    max: 330,
     reason: 'builds everything that layers and upstream share: each part refers to the others',
   },
 };

@@ -8,6 +8,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['config-file.ts'],
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],
+  ['authorizers.ts'],
   ['wiring.ts'],
   ['client-wiring.ts', 'describe-proxy.ts'],
   ['proxy.ts'],

@@ -28,6 +28,8 @@ export interface BinOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Files to find below HOME, by relative path: `.aws/config`. */
   readonly files?: Readonly<Record<string, string>>;
+  /** True: the process starts in its HOME, so that arguments may name files relative to it. */
+  readonly cwdIsHome?: boolean;
   /** Anything but the bin: a script to run in its place. */
   readonly binPath?: string;
   /** Set for commands whose stdout is meant for people. */
@@ -51,7 +53,14 @@ export class BinDriver {
   #stderr = '';
   #nextId = 0;
 
-  private constructor({ args, env = {}, files = {}, binPath = BIN_PATH, movableClock }: BinOptions) {
+  private constructor({
+    args,
+    env = {},
+    files = {},
+    binPath = BIN_PATH,
+    movableClock,
+    cwdIsHome,
+  }: BinOptions) {
     this.home = mkdtempSync(join(tmpdir(), 'mcp-home-'));
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(this.home, path)), { recursive: true });
@@ -65,12 +74,14 @@ export class BinDriver {
       NODE_COMPILE_CACHE: CODE_CACHE,
       ...env,
     };
+    const cwd = cwdIsHome ? this.home : undefined;
     this.child = movableClock
       ? (spawn(process.execPath, ['--require', MOVABLE_CLOCK, binPath, ...args], {
           env: clean,
+          cwd,
           stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
         }) as ChildProcessWithoutNullStreams)
-      : spawn(process.execPath, [binPath, ...args], { env: clean, stdio: 'pipe' });
+      : spawn(process.execPath, [binPath, ...args], { env: clean, cwd, stdio: 'pipe' });
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;

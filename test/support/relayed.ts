@@ -17,6 +17,8 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly anyStdout?: boolean;
   /** Set where the test moves the clock of the bin. */
   readonly movableClock?: boolean;
+  /** True: the bin starts in its HOME. */
+  readonly cwdIsHome?: boolean;
   /** The server's own limit on idle connections, which it announces; 0 = none. */
   readonly keepAliveTimeoutMs?: number;
 }
@@ -39,6 +41,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     keepAliveTimeoutMs,
     movableClock = false,
     anyStdout = false,
+    cwdIsHome = false,
     ...session
   } = options;
   const mcp = new SessionServer(session);
@@ -54,6 +57,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     files,
     movableClock,
     anyStdout,
+    cwdIsHome,
   });
   return { server, mcp, bin };
 }

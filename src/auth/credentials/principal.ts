@@ -31,9 +31,13 @@ export function principalOf({ base, roles }: CredentialPlan, credentials: SdkCre
 const ACCOUNT = /^\d{12}$/;
 const ROLE_ARN = /^arn:[^:]*:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/;
 
+/** The first element of principals without an AWS account. */
+const TOKEN_KINDS: ReadonlySet<unknown> = new Set(['bearer', 'oauth']);
+
 /** The account and role in a principal, as far as it contains them. Pure. */
 export function identityIn(principal: Principal): { account?: string; role?: string } {
   const [provider, first, second] = JSON.parse(principal) as (string | null)[];
+  if (TOKEN_KINDS.has(provider)) return {};
   if (provider === 'role') {
     const [, account, role] = ROLE_ARN.exec(first ?? '') ?? [];
     return account === undefined || role === undefined ? {} : { account, role };

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { causeText } from '../../core/errors/errors.ts';
-import { fileProblem } from './trusted-file.ts';
+import { fileProblem } from '../../core/system/file-facts.ts';
 import type { FilesRead } from './watched-files.ts';
 
 /** The files of the listener's TLS. */

@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
+import { fileProblem, stampOf } from '../../core/system/file-facts.ts';
 import type { UnusableFile } from './file-watch.ts';
-import { fileProblem, stampOf } from './trusted-file.ts';
 
 /** A token of the listener and the name used in logs and limits. */
 export interface ListenToken {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
+import { stampOf } from '../../core/system/file-facts.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { FileWatch, type UnusableFile } from './file-watch.ts';
-import { stampOf } from './trusted-file.ts';
 
 /** The result of reading the files: their content, or why they cannot be used. */
 export type FilesRead<T> = { readonly value: T } | UnusableFile;

@@ -99,6 +99,9 @@ export function createLaunch(
     for (const name of CREDENTIAL_VARIABLES)
       if (env[name] && !fromFile.has(name)) variables[name] = [{ variable: name }];
   }
+  const { bearerTokenEnv } = settings;
+  if (bearerTokenEnv !== undefined && env[bearerTokenEnv] && !fromFile.has(bearerTokenEnv))
+    variables[bearerTokenEnv] = [{ variable: bearerTokenEnv }];
   return { args, env: variables };
 }
 

@@ -165,9 +165,7 @@ export class SignedTransport {
     this.#options = options;
     this.#affinityOptions = { ...options.affinity, onSecret: (value) => this.hide(value) };
     this.readLimit = readLimit(options.maxLineBytes);
-    const { profile } = options;
-    const named = profile === '' ? '' : ` --profile ${profile}`;
-    this.#awaitingCredentials = `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
+    this.#awaitingCredentials = awaitedText(options);
   }
 
   get profile(): string {
@@ -603,6 +601,13 @@ export class SignedTransport {
   close(): void {
     for (const lane of Object.values(this.#options.lanes)) lane.close();
   }
+}
+
+/** The reason for the wait of a call whose time ended before the credentials came, as a clause. */
+function awaitedText({ profile, authorizer }: SignedTransportOptions): string {
+  if (!authorizer.credentials) return `the token for --auth ${authorizer.kind} was not there by then`;
+  const named = profile === '' ? '' : ` --profile ${profile}`;
+  return `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
 }
 
 /** The scope in messages about requests that are not signed. */

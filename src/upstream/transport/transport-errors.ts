@@ -19,7 +19,7 @@ export function toTransportError(host: string, failure: TransportFailure): Proxy
 export const foreignSession = (profile: string): ProxyError =>
   new ProxyError(
     'session-lost',
-    `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} had before, so this call was not sent in it. Open a new session.`,
+    `The MCP session belongs to the identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} had before, so this call was not sent in it. Open a new session.`,
     // As for a server's refusal: a new session may accept it.
     { sent: 'refused' },
   );

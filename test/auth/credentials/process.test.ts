@@ -1,9 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  MAX_PROCESS_MS,
-  MAX_STDOUT_BYTES,
-  runCredentialProcess,
-} from '../../../src/auth/credentials/process.ts';
+import { MAX_STDOUT_BYTES, runCredentialProcess } from '../../../src/auth/credentials/process.ts';
+import { MAX_PROCESS_MS } from '../../../src/auth/run-command.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
