@@ -8,6 +8,10 @@ export interface PoolLimits {
   readonly callsPerItem: number;
   /** Longest wait for an item, opening included. 0 = wait only for an item that is being opened. */
   readonly waitMs: number;
+  /**
+   * Shortest limit of a wait for an item that is being opened. Default: MIN_OPENING_WAIT_MS.
+   */
+  readonly openingWaitMs?: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
   readonly recycleWindowMs: number;

@@ -254,9 +254,9 @@ export class Pool<T> {
 
   #wait(queue: Leases<T>, signal: AbortSignal): Promise<SessionLease<T>> {
     const { clock } = this.#deps;
-    const { waitMs } = this.#limits;
+    const { waitMs, openingWaitMs = MIN_OPENING_WAIT_MS } = this.#limits;
     const since = clock.monotonic();
-    const ms = Math.max(waitMs, MIN_OPENING_WAIT_MS);
+    const ms = Math.max(waitMs, openingWaitMs);
     const isLimited = waitMs > 0;
     const waiting: Waiting = { since, until: isLimited ? since + ms : undefined, overdue: !isLimited };
     const refusal = (): Error => this.#overdueError(queue, waiting, this.waiting);

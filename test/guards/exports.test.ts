@@ -54,12 +54,15 @@ it('the library exports exactly these names: a change of the list changes the pu
     'McpProxy',
     'OptionsError',
     'ProxyError',
+    'SessionPool',
+    'SessionPoolError',
     'SigV4ClientTransport',
     'VERSION',
     'createCredentialProvider',
     'createListener',
     'createProxy',
     'createSigV4Fetch',
+    'jwtIdentity',
     'parseArguments',
     'readEndpoint',
     'readSettings',
@@ -103,6 +106,7 @@ console.log(JSON.stringify(names));`;
     './backpressure': ['Backpressure', 'OptionsError', 'withBackpressure'],
     './fetch': ['OptionsError', 'createSigV4Fetch'],
     './listener': ['OptionsError', 'createListener'],
+    './pool': ['OptionsError', 'SessionPool', 'SessionPoolError', 'jwtIdentity'],
     './transport': ['OptionsError', 'SigV4ClientTransport', 'createProxy'],
   });
 });

@@ -9,9 +9,9 @@ import { createDuplicateDetector, type IsDuplicate } from './dedupe-notification
 import { LATE_ANSWER_MS, Opener, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
-import { SessionPool, type SessionPoolDeps } from './session-pool.ts';
+import { ClientSessionPool, type ClientSessionPoolDeps } from './session-pool.ts';
 
-export interface ClientSessionsDeps extends SessionPoolDeps {
+export interface ClientSessionsDeps extends ClientSessionPoolDeps {
   readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
   /** Awaited before a call is re-sent. */
   readonly beforeResend?: ((call: Call) => Promise<void>) | undefined;
@@ -32,7 +32,7 @@ export class ClientSessions {
   readonly #opener: Opener;
   /** Carries what is sent before any `initialize`, without a session id. */
   readonly #unopened: Session;
-  #pool: SessionPool | undefined;
+  #pool: ClientSessionPool | undefined;
   /** Running `initialize` calls of the client. */
   readonly #initializing = new Set<Promise<Reply>>();
   /** A deferred `initialize`: the client was answered from a snapshot. */
@@ -113,8 +113,8 @@ export class ClientSessions {
     return reply;
   }
 
-  #createPool(opening: SessionOpening): SessionPool {
-    return new SessionPool(this.#deps, {
+  #createPool(opening: SessionOpening): ClientSessionPool {
+    return new ClientSessionPool(this.#deps, {
       opener: this.#opener,
       opening,
       follows: this.#deps.primary !== undefined,
@@ -122,7 +122,7 @@ export class ClientSessions {
     });
   }
 
-  #use(pool: SessionPool): void {
+  #use(pool: ClientSessionPool): void {
     pool.replace(this.#pool);
     this.#pool = pool;
     void this.#unopened.close();

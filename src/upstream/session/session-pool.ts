@@ -21,7 +21,7 @@ import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
 /** The parts that all pools of one client and profile share. */
-export interface SessionPoolDeps {
+export interface ClientSessionPoolDeps {
   readonly profile: string;
   /** Called when the primary session was replaced. */
   readonly onReplaced: () => void;
@@ -34,7 +34,7 @@ export interface SessionPoolDeps {
   readonly openLimit?: OpenLimit | undefined;
 }
 
-export interface SessionPoolOptions {
+export interface ClientSessionPoolOptions {
   readonly opener: Opener;
   readonly opening: SessionOpening;
   /** True for a profile whose sessions the client did not open itself: errors name the profile. */
@@ -55,8 +55,8 @@ const MAX_REPLACEMENT_OVERLAP = 1;
  * are spread where a session carries a limited number; the primary session carries the rest. The
  * pool of src/pool decides which session that is, and when one is opened, replaced or closed.
  */
-export class SessionPool {
-  readonly #deps: SessionPoolDeps;
+export class ClientSessionPool {
+  readonly #deps: ClientSessionPoolDeps;
   readonly #opener: Opener;
   readonly #pool: Pool<Session>;
   #opening: SessionOpening;
@@ -67,12 +67,12 @@ export class SessionPool {
   /** Lost sessions on which requests are still in flight. */
   readonly #lost = new Set<Session>();
   /** Its sessions are closed when the first of this pool is open. */
-  #former: SessionPool | undefined;
+  #former: ClientSessionPool | undefined;
   /** The span of the call for which the pool begins an opening. */
   #openingSpan: Span | undefined;
   #closing = false;
 
-  constructor(deps: SessionPoolDeps, { opener, opening, follows, replaces }: SessionPoolOptions) {
+  constructor(deps: ClientSessionPoolDeps, { opener, opening, follows, replaces }: ClientSessionPoolOptions) {
     const { limits, quota, clock, events, profile, openLimit = OPEN_LIMIT } = deps;
     this.#deps = deps;
     this.#opener = opener;
@@ -122,7 +122,7 @@ export class SessionPool {
   }
 
   /** Takes the place of another pool, whose sessions are closed when one of this pool is open. */
-  replace(former: SessionPool | undefined): void {
+  replace(former: ClientSessionPool | undefined): void {
     this.#former = former;
     if (former && !former.#session) {
       this.#former = former.#former;

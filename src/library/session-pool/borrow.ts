@@ -1,0 +1,67 @@
+import { headerProblem } from '../../upstream/options.ts';
+import { SessionPoolError } from './errors.ts';
+
+/** The caller of a borrow. */
+export interface CallerOptions {
+  /**
+   * Headers of the requests of this borrow. Those that the connection or MCP owns are not sent. An
+   * identity header among them separates the sessions of callers.
+   */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Headers that identify the caller and are not sent. */
+  readonly identityHeaders?: Readonly<Record<string, string>> | undefined;
+  /** The user: no session is used by two of them. */
+  readonly identity?: string | undefined;
+  /** The endpoint, where it is not that of the pool. */
+  readonly endpoint?: string | URL | undefined;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The options of a borrow. */
+export interface BorrowOptions extends CallerOptions {
+  /** Returns the session that this key used last, if it is not in use. */
+  readonly affinityKey?: string | undefined;
+  /** The tenant that `tenantLimit` counts. Default: that of its header, else `affinityKey`. */
+  readonly tenant?: string | undefined;
+}
+
+/** The session of the caller's own connection, which is not that of the server. */
+const OF_CALLER = /^x-mcp-session-id$|^mcp-session-id$/i;
+
+/**
+ * The headers that a borrow sends; undefined for none. Pure.
+ * @throws SessionPoolError invalid-argument where a value cannot be sent.
+ */
+export function sentHeaders(
+  headers: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (!headers) return undefined;
+  const sent: Record<string, string> = {};
+  let isEmpty = true;
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value !== 'string' || /[^\t\x20-\x7e\x80-\xff]/.test(value))
+      throw new SessionPoolError(
+        'invalid-argument',
+        'headers',
+        `headers have a value for ${name} that no header can carry`,
+      );
+    if (OF_CALLER.test(name) || headerProblem(`${name}: `) !== undefined) continue;
+    sent[name.toLowerCase()] = value;
+    isEmpty = false;
+  }
+  return isEmpty ? undefined : sent;
+}
+
+/** The tenant of a borrow; undefined for none. Pure. */
+export function tenantOf(
+  { tenant, headers, identityHeaders, affinityKey }: BorrowOptions,
+  header: string | undefined,
+): string | undefined {
+  if (tenant !== undefined) return tenant;
+  if (header !== undefined) {
+    for (const [name, value] of Object.entries({ ...identityHeaders, ...headers }))
+      if (name.toLowerCase() === header) return value;
+  }
+  return affinityKey;
+}

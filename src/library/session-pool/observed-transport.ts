@@ -1,0 +1,59 @@
+import { isObject } from '../../core/jsonrpc/message.ts';
+import type { PoolTransport } from './session.ts';
+import { faultOfError, faultOfReply, type SessionFault } from './session-fault.ts';
+
+export interface TransportObserver {
+  onFault(fault: SessionFault): void;
+  onClosed(): void;
+  /** The server asked for a pause. */
+  onPause(ms: number): void;
+  onToolsChanged(): void;
+}
+
+type Callback = (...args: unknown[]) => void;
+
+/** The transport, whose failures and notifications the pool observes. */
+export function observed(transport: PoolTransport, observer: TransportObserver): PoolTransport {
+  const observe = (message: unknown): void => {
+    if (!isObject(message)) return;
+    if (message.method === 'notifications/tools/list_changed') observer.onToolsChanged();
+    const { error } = message;
+    const fault = error === undefined ? undefined : faultOfReply(error);
+    if (fault) observer.onFault(fault);
+    if (fault === 'throttled' && isObject(error) && isObject(error.data)) {
+      const { retryAfterMs } = error.data;
+      if (typeof retryAfterMs === 'number' && retryAfterMs > 0) observer.onPause(retryAfterMs);
+    }
+  };
+  const send = async (message: never, options?: never): Promise<void> => {
+    try {
+      await transport.send(message, options);
+    } catch (error) {
+      const fault = faultOfError(error);
+      if (fault) observer.onFault(fault);
+      throw error;
+    }
+  };
+  return new Proxy(transport, {
+    get(target, name) {
+      if (name === 'send') return send;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' && !String(name).startsWith('on') ? value.bind(target) : value;
+    },
+    set(target, name, value: unknown) {
+      const given = value as Callback | undefined;
+      let passed: unknown = value;
+      if (name === 'onmessage' && given)
+        passed = (message: unknown, ...rest: unknown[]) => {
+          observe(message);
+          given(message, ...rest);
+        };
+      if (name === 'onclose' && given)
+        passed = () => {
+          observer.onClosed();
+          given();
+        };
+      return Reflect.set(target, name, passed, target);
+    },
+  });
+}
