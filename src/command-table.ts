@@ -185,6 +185,14 @@ export const COMMANDS = {
     help: 'runs the login that a profile needs: aws sso login, aws login, or with --auth oauth a login in the browser',
     example: 'mcp-sigv4-proxy login dev',
   },
+  logout: {
+    words: [],
+    optionalWords: ['profile'],
+    options: {},
+    connects: true,
+    help: 'ends the login of a profile: aws sso logout, aws logout, or with --auth oauth by revoking and removing the tokens',
+    example: 'mcp-sigv4-proxy logout dev',
+  },
   completion: {
     words: ['shell'],
     options: {},

@@ -10,6 +10,7 @@ import * as config from './config/config.ts';
 import * as doctor from './doctor/doctor.ts';
 import * as init from './init.ts';
 import * as login from './login/login.ts';
+import * as logout from './login/logout.ts';
 import * as ping from './ping.ts';
 import * as prompt from './prompt.ts';
 import * as prompts from './prompts.ts';
@@ -30,6 +31,7 @@ export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, Comm
   init,
   config,
   login,
+  logout,
   completion,
   status,
 };

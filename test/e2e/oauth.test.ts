@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +22,7 @@ describe('--auth oauth', () => {
     BinDriver.start({
       args: [...args, '--auth', 'oauth', '--retries', '0'],
       env: { XDG_STATE_HOME: state, BROWSER, ...env },
-      anyStdout: args[0] === 'login' || args[0] === 'logout',
+      anyStdout: /^[a-z]+$/.test(args[0] ?? ''),
     });
   const login = async (server: OAuthServer, ...args: string[]): Promise<string> => {
     const bin = start(['login', server.url, ...args]);
@@ -117,8 +118,122 @@ describe('--auth oauth', () => {
     server.behaviour.padding = 'x'.repeat(100_000);
     await login(server);
     const client = start([server.url]);
-    const { error } = await client.initialize();
-    // The server of this test takes 16 KiB of headers, as most servers do.
-    expect(error).toMatchObject({ message: expect.stringContaining('HTTP 431') });
+    expect((await client.initialize()).result).toBeDefined();
+    expect(server.mcpRequests.at(-1)?.authorization?.length).toBeGreaterThan(100_000);
+  });
+
+  it('a call that needs another scope names it, and works after the next login', async () => {
+    const server = await OAuthServer.start();
+    server.behaviour.scope = 'mcp';
+    server.behaviour.toolScopes = { big: 'admin' };
+    await login(server);
+    const client = start([server.url]);
+    await client.initialize();
+    const admin = { name: 'big', arguments: { bytes: 1 } };
+    expect((await client.request('tools/call', admin, -1)).error).toMatchObject({
+      message: expect.stringContaining('lacks the scope that this call needs (admin)'),
+      data: { reason: 'login-required', scope: 'admin', mayHaveRun: false },
+    });
+    expect((await client.request('tools/call', echo, '')).result).toBeDefined();
+    expect(await login(server)).toContain('scope mcp offline_access admin');
+    expect(await client.request('tools/call', admin, -2)).toMatchObject({ result: {} });
+  });
+
+  it('logout revokes the tokens and ends the login for a running proxy', async () => {
+    const server = await OAuthServer.start();
+    await login(server);
+    const client = start([server.url]);
+    await client.initialize();
+    const logout = start(['logout', server.url]);
+    expect(await logout.exit()).toEqual({ code: 0, signal: null });
+    expect(logout.lines).toEqual([`Logged out of ${new URL(server.url).host}; the tokens are revoked.`]);
+    expect(server.refresh.size).toBe(0);
+    server.expireTokens();
+    expect((await client.request('tools/call', echo)).error).toMatchObject({
+      message: expect.stringContaining('has ended. Run this command'),
+      data: { reason: 'login-required' },
+    });
+    const again = start(['logout', server.url]);
+    await again.exit();
+    expect(again.lines).toEqual([`There is no login for ${new URL(server.url).host}.`]);
+  });
+
+  it('doctor explains the state of the login', async () => {
+    const server = await OAuthServer.start();
+    const before = start(['doctor', server.url]);
+    expect((await before.exit()).code).toBe(1);
+    expect(before.lines.join('\n')).toMatch(
+      /credentials .*none for --auth oauth[\s\S]*npx mcp-sigv4-proxy login/,
+    );
+    await login(server);
+    const after = start(['doctor', server.url]);
+    expect((await after.exit()).code, after.lines.join('\n')).toBe(0);
+    expect(after.lines.join('\n')).toMatch(
+      /OAuth access token from the login at http.*stored in .*, scope mcp offline_access, renewed automatically, expires/,
+    );
+  });
+
+  it('client credentials need no login, and are renewed by the client itself', async () => {
+    const server = await OAuthServer.start();
+    server.behaviour.clients = { robot: 's3cret-of-the-robot' };
+    server.behaviour.toolScopes = { big: 'admin' };
+    const client = start(
+      [
+        ...[server.url, '--oauth-flow', 'client-credentials', '--oauth-client-id', 'robot'],
+        ...['--oauth-client-secret-env', 'ROBOT_SECRET', '--oauth-issuer', server.origin],
+      ],
+      { ROBOT_SECRET: 's3cret-of-the-robot' },
+    );
+    expect((await client.initialize()).result).toBeDefined();
+    expect(await client.request('tools/call', { name: 'big', arguments: { bytes: 1 } })).toMatchObject({
+      result: {},
+    });
+    expect(server.tokenRequests.map((body) => body.get('scope'))).toEqual(['mcp', 'mcp admin']);
+    server.expireTokens();
+    expect(await client.request('tools/call', echo)).toMatchObject({ result: {} });
+    expect(server.grants).toEqual(Array.from({ length: 3 }, () => 'client_credentials'));
+    server.expireTokens();
+    server.behaviour.clients = {};
+    const refused = start([
+      ...[server.url, '--oauth-flow', 'client-credentials', '--oauth-client-id', 'robot'],
+      ...['--oauth-client-secret-env', 'PATH', '--oauth-issuer', server.origin],
+    ]);
+    expect((await refused.initialize()).error).toMatchObject({
+      message: expect.stringMatching(/with the client credentials: refused: invalid_client/),
+      data: { reason: 'no-credentials' },
+    });
+  });
+
+  it('a client authenticates with a private key', async () => {
+    const server = await OAuthServer.start();
+    const { privateKey, publicKey } = generateKeyPairSync('ec', {
+      namedCurve: 'P-256',
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      // The form of openssl ecparam, which is not PKCS #8.
+      privateKeyEncoding: { type: 'sec1', format: 'pem' },
+    });
+    server.behaviour.clients = { robot: publicKey };
+    const file = join(state, 'robot.pem');
+    writeFileSync(file, privateKey);
+    const client = start([
+      ...[server.url, '--oauth-flow', 'client-credentials', '--oauth-client-id', 'robot'],
+      ...['--oauth-private-key', file],
+    ]);
+    expect((await client.initialize()).result).toBeDefined();
+    const [request] = server.tokenRequests;
+    const [header = '', claims = ''] = request?.get('client_assertion')?.split('.') ?? [];
+    const decoded = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString());
+    expect(decoded(header)).toMatchObject({ alg: 'ES256' });
+    expect(decoded(claims)).toMatchObject({ iss: 'robot', sub: 'robot', aud: server.origin });
+  });
+
+  it('the device flow shows a code and waits for the user', async () => {
+    const server = await OAuthServer.start();
+    server.behaviour.devicePolls = 1;
+    const bin = start(['login', server.url, '--oauth-flow', 'device'], { BROWSER: '/bin/true' });
+    expect((await bin.exit()).code, bin.stderr).toBe(0);
+    expect(bin.stderr).toContain(`Open ${server.origin}/verify on any device, and enter the code ABCD-EFGH`);
+    const client = start([server.url]);
+    expect((await client.initialize()).result).toBeDefined();
   });
 });

@@ -1,7 +1,14 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomUUID, verify } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { SessionServer } from './mcp-behaviours.ts';
 import { type Behaviour, type RecordedRequest, ScriptedServer } from './scripted-server.ts';
+
+/** Checks the signature of a JWT without the library that the proxy uses. */
+function verifies(jwt: string, publicKey: string): boolean {
+  const [header = '', claims = '', signature = ''] = jwt.split('.');
+  const key = { key: publicKey, dsaEncoding: 'ieee-p1363' } as const;
+  return verify('sha256', Buffer.from(`${header}.${claims}`), key, Buffer.from(signature, 'base64url'));
+}
 
 type Answer = (value: unknown, status?: number) => undefined;
 
@@ -32,7 +39,7 @@ export interface OAuthBehaviour {
   token: Behaviour | undefined;
   /** Makes access tokens longer. */
   padding: string;
-  /** Clients of the client credentials flow, with their secrets. */
+  /** Clients of the client credentials flow, with their secrets or public keys (PEM). */
   clients: Record<string, string>;
   /** How often the device flow answers `authorization_pending`. */
   devicePolls: number;
@@ -72,8 +79,9 @@ export class OAuthServer {
     this.mcp = mcp;
   }
 
-  static async start(mcp = new SessionServer({ tools: [{ name: 'echo' }, { name: 'admin' }] })) {
-    const http = await ScriptedServer.start(() => undefined);
+  static async start(mcp = new SessionServer()) {
+    // Tokens of 100 kB are sent in headers.
+    const http = await ScriptedServer.start(() => undefined, { maxHeaderSize: 256 * 1024 });
     const server = new OAuthServer(http, mcp);
     http.behaviour = (request, response) => server.#serve(request, response);
     return server;
@@ -153,7 +161,7 @@ export class OAuthServer {
           user_code: 'ABCD-EFGH',
           verification_uri: `${origin}/verify`,
           expires_in: 600,
-          interval: 1,
+          interval: 0.01,
         });
       case '/token':
         if (behaviour.token) return behaviour.token(request, response);
@@ -224,14 +232,18 @@ export class OAuthServer {
         return json(this.#tokens(grant));
       }
       case 'client_credentials': {
+        const assertion = body.get('client_assertion');
+        if (assertion !== null) {
+          const [, claims = ''] = assertion.split('.');
+          const { iss } = JSON.parse(Buffer.from(claims, 'base64url').toString());
+          const key = this.behaviour.clients[iss];
+          if (!key || !verifies(assertion, key)) return refused('invalid_client');
+          return json(this.#clientTokens(iss, body));
+        }
         const basic = Buffer.from(request.headers.authorization?.slice('Basic '.length) ?? '', 'base64');
         const [id = '', secret] = basic.toString().split(':');
         if (this.behaviour.clients[id] !== secret || secret === undefined) return refused('invalid_client');
-        const { refresh_token: _none, ...tokens } = this.#tokens({
-          clientId: id,
-          scope: body.get('scope') ?? '',
-        });
-        return json(tokens);
+        return json(this.#clientTokens(id, body));
       }
       case 'urn:ietf:params:oauth:grant-type:device_code':
         if (this.behaviour.devicePolls-- > 0) return refused('authorization_pending');
@@ -239,6 +251,11 @@ export class OAuthServer {
       default:
         return refused('unsupported_grant_type');
     }
+  }
+
+  #clientTokens(clientId: string, body: URLSearchParams): Record<string, unknown> {
+    const { refresh_token: _none, ...tokens } = this.#tokens({ clientId, scope: body.get('scope') ?? '' });
+    return tokens;
   }
 
   #tokens(grant: Grant): Record<string, unknown> {

@@ -47,6 +47,8 @@ export interface ScriptedServerOptions {
   readonly port?: number;
   /** Node's server closes idle connections after 5 s; 0 = never. */
   readonly keepAliveTimeoutMs?: number;
+  /** Bytes of a request's headers; Node takes 16 KiB. */
+  readonly maxHeaderSize?: number;
 }
 
 export function parseJson(text: string): unknown {
@@ -158,7 +160,9 @@ export class ScriptedServer {
   }
 
   static async start(behaviour: Behaviour, options: ScriptedServerOptions = {}): Promise<ScriptedServer> {
-    const server = options.tls ? https.createServer(options.tls) : http.createServer();
+    const server = options.tls
+      ? https.createServer(options.tls)
+      : http.createServer(options.maxHeaderSize ? { maxHeaderSize: options.maxHeaderSize } : {});
     if (options.keepAliveTimeoutMs !== undefined) server.keepAliveTimeout = options.keepAliveTimeoutMs;
     server.requestTimeout = 0;
     const connections = new Connections(server, options.tls ? 'secureConnection' : 'connection');

@@ -4,6 +4,7 @@ import { sleep } from '../../core/time/waits.ts';
 import { configuredClient, DEVICE_GRANT, obtainClient } from './client-identity.ts';
 import type { LoginResult } from './code-login.ts';
 import { type Discovery, MetadataError } from './discovery.ts';
+import { postForm } from './form-request.ts';
 import type { RegisteredClient } from './login-record.ts';
 import type { OAuthDeps } from './oauth-deps.ts';
 import { oauthUrlProblem } from './oauth-urls.ts';
@@ -91,18 +92,15 @@ async function startDevice(
   client: RegisteredClient,
   scope: string | undefined,
 ): Promise<StartedDevice> {
-  const { settings, sdk, fetch } = deps;
+  const { settings, sdk } = deps;
   const url = deviceEndpoint(discovery);
   if (url === undefined)
     throw new MetadataError(
       `the authorization server ${discovery.authorizationServer} does not offer the device flow: use --oauth-flow code`,
     );
-  const params = new URLSearchParams({ client_id: client.client_id, ...(scope ? { scope } : {}) });
-  if (discovery.resource !== undefined) params.set('resource', discovery.resource);
-  const headers = new Headers({ accept: 'application/json' });
-  const secret = 'client_secret' in client ? client.client_secret : undefined;
-  if (secret !== undefined) params.set('client_secret', secret);
-  const response = await fetch(url, { method: 'POST', headers, body: params });
+  const { metadata, resource } = discovery;
+  const form = { ...(scope ? { scope } : {}), ...(resource === undefined ? {} : { resource }) };
+  const response = await postForm(deps, url, form, client, metadata);
   if (!response.ok) throw await sdk.parseErrorResponse(response);
   return readStart(await response.json(), settings.endpoint);
 }

@@ -67,7 +67,8 @@ export class OAuthAuthorizer implements Authorizer<AccessToken> {
   }
 
   async inspect(signal: AbortSignal): Promise<CredentialReport> {
-    const token = await this.current(signal);
+    // Without a request that could be refused: client credentials obtain a token at once.
+    const token = (await this.current(signal)) ?? (await this.#source.replace(undefined, {}, signal));
     if (!token) throw loginRequired(this.#settings, 'There is no login.');
     const { tokens } = token;
     const scope = tokens.scope === undefined ? '' : `, scope ${tokens.scope}`;

@@ -31,6 +31,7 @@ const isHtml = (response: Response): boolean =>
  */
 export function createOAuthFetch(fetch: Fetch, endpoint: URL, signal?: AbortSignal): Fetch {
   return async (input, init) => {
+    signal?.throwIfAborted();
     const url = new URL(input);
     const problem = oauthUrlProblem(url, endpoint);
     if (problem !== undefined)

@@ -167,8 +167,10 @@ export class StoredLogin implements TokenSource {
   #isStale({ stamp }: Held): boolean {
     const now = this.#options.clock.monotonic();
     if (now < this.#checkAt) return false;
+    // Stale until it is read again.
+    if (this.#store.stamp !== stamp) return true;
     this.#checkAt = now + CHECK_STORE_MS;
-    return this.#store.stamp !== stamp;
+    return false;
   }
 
   #isRenewalDue({ renewAt: at }: Held): boolean {

@@ -116,6 +116,7 @@ async function positionals(args: Arguments, sources: Sources): Promise<Candidate
     case 'completion':
       return isFirst ? plain(SHELLS) : [];
     case 'login':
+    case 'logout':
       return isFirst ? plain(await sources.profiles()) : [];
     case 'tools':
       return isFirst ? (await sources.tools(args)).map(described) : [];

@@ -13,7 +13,12 @@ import { shellWord } from '../shell-word.ts';
 const EXIT_NOT_FOUND = 127;
 
 /** Runs the login that the credentials of a profile need, and prints the command first. */
-export async function runAwsLogin(context: CommandContext): Promise<number> {
+export const runAwsLogin = (context: CommandContext): Promise<number> => runAws(context, loginCommand);
+
+/** Runs the command that ends the login of a profile, and prints it first. */
+export const runAwsLogout = (context: CommandContext): Promise<number> => runAws(context, logoutCommand);
+
+async function runAws(context: CommandContext, commandOf: typeof loginCommand): Promise<number> {
   const { args, settings, stdout, stderr } = context;
   const profile = args.words[0] ?? settings.defaultProfile;
   const files = await readSharedFiles(settings.env);
@@ -25,7 +30,7 @@ export async function runAwsLogin(context: CommandContext): Promise<number> {
     const message = credentialsMessage(profile === '' ? undefined : profile, failure);
     return fail(context, { code: null, reason: 'no-credentials', message });
   }
-  const command = loginCommand(plan, settings.env);
+  const command = commandOf(plan, settings.env);
   if (!command) {
     stdout.write(
       `${profileText(profile)} needs no login: its credentials come from ${SOURCES[plan.base.provider]}.\n`,
@@ -52,9 +57,20 @@ const SOURCES: Readonly<Record<CredentialPlan['base']['provider'], string>> = {
 /**
  * Returns the command that renews the credentials of a plan; undefined if no command does. Pure.
  */
-export function loginCommand({ base }: CredentialPlan, env: NodeJS.ProcessEnv): string[] | undefined {
+export const loginCommand = (plan: CredentialPlan, env: NodeJS.ProcessEnv): string[] | undefined =>
+  awsCommand('login', plan, env);
+
+/** Returns the command that ends the login of a plan; undefined if no command does. Pure. */
+export const logoutCommand = (plan: CredentialPlan, env: NodeJS.ProcessEnv): string[] | undefined =>
+  awsCommand('logout', plan, env);
+
+function awsCommand(
+  word: 'login' | 'logout',
+  { base }: CredentialPlan,
+  env: NodeJS.ProcessEnv,
+): string[] | undefined {
   const { provider, profile } = base;
-  const words = provider === 'sso' ? ['sso', 'login'] : provider === 'login' ? ['login'] : undefined;
+  const words = provider === 'sso' ? ['sso', word] : provider === 'login' ? [word] : undefined;
   if (!words) return undefined;
   // Without the flag, AWS_PROFILE would choose another profile.
   const isDefault = profile === undefined || (profile === 'default' && !env.AWS_PROFILE);

@@ -1,61 +1,45 @@
 import { login, type StoredLoginFacts } from '../../auth/oauth/login.ts';
 import type { OAuthSettings } from '../../auth/oauth/oauth-settings.ts';
 import { causeText } from '../../core/errors/errors.ts';
-import { Events } from '../../core/pipeline/events.ts';
 import { systemClock } from '../../core/time/clock.ts';
-import { loginStoreOf, oauthDepsOf, oauthSettingsOf } from '../../oauth-wiring.ts';
-import { McpProxy } from '../../proxy.ts';
-import type { Settings } from '../../settings.ts';
+import { loginStoreOf } from '../../oauth-wiring.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT_FAILED } from '../exit-codes.ts';
 import { fail } from '../failure.ts';
 import type { Output } from '../output.ts';
 import { openBrowser } from './browser.ts';
+import { withOAuth } from './with-oauth.ts';
 
 /** Logs in to the server of `--auth oauth` in a browser, and stores the tokens. */
-export async function runOAuthLogin(context: CommandContext): Promise<number> {
+export function runOAuthLogin(context: CommandContext): Promise<number> {
   const { stdout, stderr, signal } = context;
-  const settings = oauthSettingsOf(...profileOf(context));
-  const { host } = settings.endpoint;
-  if (settings.flow === 'client-credentials') {
-    stdout.write(`${host} needs no login: --oauth-flow client-credentials obtains tokens by itself.\n`);
-    return 0;
-  }
-  // The pages of the login are reached as the server is: by the same HTTP proxy and certificates.
-  const proxy = new McpProxy(context.settings, { clock: systemClock, events: new Events() });
-  const { connect } = proxy.profileTransport(settings.profile);
-  const store = loginStoreOf(settings, systemClock);
-  try {
-    const deps = await oauthDepsOf(settings, { connect, clock: systemClock }, signal);
-    const facts = await login({
-      deps,
-      store,
-      clock: systemClock,
-      signal,
-      onPage: ({ url, redirectUrl }) => void showPage(stderr, settings, url, redirectUrl),
-      onDevice: ({ userCode, verificationUri, completeUri }) => {
-        stderr.write(`Open ${verificationUri} on any device, and enter the code ${userCode}\n`);
-        void openBrowser(completeUri ?? verificationUri, settings.env);
-      },
-    });
-    stdout.write(`${factsText(host, facts, store.path)}\n`);
-    return 0;
-  } catch (error) {
-    if (signal.aborted) return EXIT_FAILED;
-    const message = `The login at ${host} failed: ${causeText(error)}.`;
-    return fail(context, { code: null, reason: 'login-failed', message });
-  } finally {
-    await proxy.close();
-  }
-}
-
-/** The settings, and the profile: that of the command, else the default one. */
-export function profileOf({ args, settings }: Pick<CommandContext, 'args' | 'settings'>): [Settings, string] {
-  const [named] = args.words;
-  // A word of the command names a login even where AWS_PROFILE gave the default profile.
-  return named === undefined
-    ? [settings, settings.defaultProfile]
-    : [{ ...settings, from: { ...settings.from, profile: '--profile' } }, named];
+  return withOAuth(context, async (settings, loadDeps) => {
+    const { host } = settings.endpoint;
+    if (settings.flow === 'client-credentials') {
+      stdout.write(`${host} needs no login: --oauth-flow client-credentials obtains tokens by itself.\n`);
+      return 0;
+    }
+    const store = loginStoreOf(settings, systemClock);
+    try {
+      const facts = await login({
+        deps: await loadDeps(),
+        store,
+        clock: systemClock,
+        signal,
+        onPage: ({ url, redirectUrl }) => void showPage(stderr, settings, url, redirectUrl),
+        onDevice: ({ userCode, verificationUri, completeUri }) => {
+          stderr.write(`Open ${verificationUri} on any device, and enter the code ${userCode}\n`);
+          void openBrowser(completeUri ?? verificationUri, settings.env);
+        },
+      });
+      stdout.write(`${factsText(host, facts, store.path)}\n`);
+      return 0;
+    } catch (error) {
+      if (signal.aborted) return EXIT_FAILED;
+      const message = `The login at ${host} failed: ${causeText(error)}.`;
+      return fail(context, { code: null, reason: 'login-failed', message });
+    }
+  });
 }
 
 async function showPage(
