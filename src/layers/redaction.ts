@@ -2,7 +2,7 @@ import { ProxyError } from '../core/errors/errors.ts';
 import type { Redactor } from '../core/errors/redact.ts';
 import { RedactedBody, redactedHead } from '../core/http/redacted-body.ts';
 import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonrpc/message.ts';
-import { type BodySink, type HttpFacts, type Layer, type Reply, withPass } from '../core/pipeline/call.ts';
+import { type Layer, type Pass, type Reply, withPass } from '../core/pipeline/call.ts';
 
 /**
  * Removes secrets from errors of server and proxy: a server that echoes the request would pass the
@@ -84,8 +84,6 @@ function redactAt(message: Response, key: 'error' | 'result', clean: (text: stri
   return cleaned === undefined || cleaned === text ? message : withValueAt(message, [key], cleaned);
 }
 
-type Pass = (head: HttpFacts) => BodySink | undefined;
-
 /** A `pass` whose bodies lose the secrets in their errors, and the end of the last one. */
 class GuardedPass {
   readonly pass: Pass;
@@ -93,10 +91,12 @@ class GuardedPass {
 
   /** @param refuse - throws for a compressed answer, in which no secret can be found. */
   constructor(pass: Pass, redactor: Redactor, refuse?: () => never) {
-    this.pass = (head) => {
+    this.pass = (head, isPlain) => {
       const encoding = head.headers['content-encoding'];
       if (encoding !== undefined && encoding !== 'identity') refuse?.();
-      const sink = pass(redactedHead(head, redactor));
+      const sink = pass(redactedHead(head, redactor), isPlain);
+      // Secrets are removed from failures only.
+      if (isPlain) return sink;
       this.#body = sink && new RedactedBody(sink, head, redactor);
       return this.#body;
     };

@@ -4,6 +4,18 @@ import type { BodyOwner, HeldBodies, HeldBody } from './held-bodies.ts';
 export type ReadBody = { readonly bytes: Buffer } | 'too-large' | 'no-room' | 'gone';
 
 /**
+ * Takes a short body that has arrived together with its head, as most do: no listener, and no
+ * reservation. To be called in a later turn than the request's event.
+ * @returns undefined where the body must be read.
+ */
+export function takeWholeBody(request: IncomingMessage, atMost: number): Buffer | undefined {
+  if (!request.complete || request.destroyed || request.readableLength > atMost) return undefined;
+  return request.read() ?? NO_BYTES;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/**
  * Reads a request's body.
  * @param onReserved - receives the memory reservation, which the caller must release.
  */

@@ -101,10 +101,9 @@ export class ServerExchange implements HttpExchange {
   begin(head: HttpFacts): BodySink {
     const response = this.#response;
     if (!response.destroyed) {
-      response.writeHead(
-        head.status,
-        Object.assign(pickResponseHeaders(head, this.#forwarded), corsHeaders(this.#origin)),
-      );
+      const headers = pickResponseHeaders(head, this.#forwarded);
+      if (this.#origin !== undefined) Object.assign(headers, corsHeaders(this.#origin));
+      response.writeHead(head.status, headers);
       const length = head.headers['content-length'];
       // A body of known length follows at once; any other head is sent immediately.
       if (length !== undefined) this.#wholeBytes = Number(length);

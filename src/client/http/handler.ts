@@ -49,6 +49,10 @@ const CANCEL_GRACE_MS = 1_000;
 /** Time at shutdown for complete responses to be distinguished from incomplete ones. */
 const SETTLE_MS = 1_000;
 
+/** 100 kB of ids; sessions with longer ids are rare. */
+const MAX_CLIENT_IDS = 500;
+const MAX_KEPT_SESSION_ID = 128;
+
 export interface HttpHandlerDeps {
   readonly handler: Handler;
   readonly forward: (request: BareRequest) => Promise<Reply>;
@@ -101,6 +105,8 @@ export class HttpHandler {
   readonly #calls: HttpCalls;
   /** The open streams. */
   readonly #streams: Capacity;
+  /** By session id: the hash would be a hundredth of the work for each request. */
+  readonly #clientIds = new Map<string, string>();
   #requests = 0;
   #leaving = false;
 
@@ -142,7 +148,13 @@ export class HttpHandler {
     const session = headers['mcp-session-id'];
     // An empty id identifies no one, so such clients must not share an identity.
     if (!session) return `http-request-${++this.#requests}`;
-    return `http-session-${hash('sha256', session, 'base64url')}`;
+    const known = this.#clientIds.get(session);
+    if (known !== undefined) return known;
+    const id = `http-session-${hash('sha256', session, 'base64url')}`;
+    if (session.length > MAX_KEPT_SESSION_ID) return id;
+    if (this.#clientIds.size >= MAX_CLIENT_IDS) this.#clientIds.clear();
+    this.#clientIds.set(session, id);
+    return id;
   }
 
   /** True where a layer needs the response as a message, so that it cannot be passed through. */
@@ -590,10 +602,8 @@ function refuseServerRequest(request: Request): Response {
 const OK: HttpFacts = { status: 200, headers: {} };
 
 /** A 401 asks for credentials that the proxy owns, so clients receive 502. */
-const hideUnauthorized = ({ status, headers }: HttpFacts): HttpFacts => ({
-  status: status === 401 ? 502 : status,
-  headers,
-});
+const hideUnauthorized = (head: HttpFacts): HttpFacts =>
+  head.status === 401 ? { status: 502, headers: head.headers } : head;
 
 const isInitialize = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'initialize';
@@ -616,12 +626,15 @@ function settleOrAbort(handled: Promise<Reply>, signal: AbortSignal): Promise<Re
     const leave = (): void => void setImmediate(() => reject(signal.reason));
     if (signal.aborted) leave();
     else signal.addEventListener('abort', leave, { once: true });
-    const settle =
-      <T>(act: (outcome: T) => void) =>
-      (outcome: T): void => {
+    handled.then(
+      (reply) => {
         signal.removeEventListener('abort', leave);
-        act(outcome);
-      };
-    handled.then(settle(resolve), settle(reject));
+        resolve(reply);
+      },
+      (error: unknown) => {
+        signal.removeEventListener('abort', leave);
+        reject(error);
+      },
+    );
   });
 }

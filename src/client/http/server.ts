@@ -20,7 +20,7 @@ import {
 } from './admission.ts';
 import { AttachedConnections } from './attached-connections.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
-import { discard, type ReadBody, readBody } from './body.ts';
+import { discard, type ReadBody, readBody, takeWholeBody } from './body.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { Connections } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
@@ -201,8 +201,8 @@ export class HttpListener {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, body?: Buffer): void {
-    response.on('error', () => undefined);
-    request.on('error', () => undefined);
+    response.on('error', ignore);
+    request.on('error', ignore);
     if (this.#activeOn(request.socket).length >= MAX_PIPELINED) {
       request.socket.destroy();
       return;
@@ -405,9 +405,13 @@ export class HttpListener {
   ): Promise<void> {
     const memory: { body: HeldBody | undefined } = { body: undefined };
     const { handlers } = this.#options;
+    const release = (): void => memory.body?.release();
     return this.#receiveBody(request, response, exchange, memory, given)
       .then((text) => (text === undefined ? undefined : handlers.post(text, exchange)))
-      .finally(() => memory.body?.release());
+      .then(release, (error: unknown) => {
+        release();
+        throw error;
+      });
   }
 
   /**
@@ -424,13 +428,7 @@ export class HttpListener {
     if (this.#server && request.headers.expect !== undefined && request.httpVersion !== '1.0')
       response.writeContinue();
     const { maxBodyBytes } = this.#options;
-    const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
-    const owner = { caller: share.group, session: share.member };
-    const read = given
-      ? boundedBody(given, maxBodyBytes)
-      : await readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
-          memory.body = opened;
-        });
+    const read = given ? boundedBody(given, maxBodyBytes) : await this.#readBody(request, exchange, memory);
     const text = this.#readText(read);
     if (text === undefined) return undefined;
     if (typeof text !== 'string') {
@@ -439,6 +437,22 @@ export class HttpListener {
     }
     // Checked here too, so that most requests need not await a promise.
     return response.socket || (await waitForTurn(response, exchange)) ? text : undefined;
+  }
+
+  async #readBody(
+    request: IncomingMessage,
+    exchange: ServerExchange,
+    memory: { body: HeldBody | undefined },
+  ): Promise<ReadBody> {
+    const { maxBodyBytes } = this.#options;
+    await allParsed();
+    const whole = takeWholeBody(request, Math.min(maxBodyBytes, this.#held.exemptBytes));
+    if (whole) return { bytes: whole };
+    const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
+    const owner = { caller: share.group, session: share.member };
+    return readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
+      memory.body = opened;
+    });
   }
 
   /** Returns the body as text, the refusal, or undefined where the client has gone. */
@@ -557,3 +571,9 @@ export class HttpListener {
     if (this.#whenIdle && !this.#connections.sockets.some(isBusy)) this.#whenIdle();
   }
 }
+
+/** Resolves when node has parsed the bytes that came with the head of a request. */
+const allParsed = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** The end of the connection is handled where it closes. */
+const ignore = (): void => undefined;

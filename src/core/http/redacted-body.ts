@@ -8,8 +8,11 @@ const SESSION_ID = 'mcp-session-id';
 export function redactedHead(head: HttpFacts, redactor: Redactor): HttpFacts {
   // One search over all values: this runs for every answer, and nearly none holds a secret.
   let all = '';
-  for (const name in head.headers) all += `${head.headers[name]}\n`;
-  if (!redactor.hasKnown(all)) return head;
+  for (const name in head.headers) {
+    const value = head.headers[name];
+    if (!isHarmless(name, value)) all += `${value}\n`;
+  }
+  if (all === '' || !redactor.hasKnown(all)) return head;
   let cleaned: Record<string, HeaderValue> | undefined;
   for (const name in head.headers) {
     if (name === SESSION_ID) continue;
@@ -21,6 +24,25 @@ export function redactedHead(head: HttpFacts, redactor: Redactor): HttpFacts {
   }
   return cleaned ? { ...head, headers: cleaned } : head;
 }
+
+/** True for the headers of nearly every answer, whose values have no room for a secret. */
+function isHarmless(name: string, value: HeaderValue): boolean {
+  switch (name) {
+    case 'content-type':
+      return value === 'application/json' || value === 'text/event-stream';
+    case 'connection':
+      return value === 'keep-alive' || value === 'close';
+    case 'content-length':
+      return true;
+    case 'date':
+      return typeof value === 'string' && DATE.test(value);
+    default:
+      return false;
+  }
+}
+
+/** RFC 9110, 5.6.7. */
+const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 
 type HeaderValue = HttpFacts['headers'][string];
 

@@ -142,6 +142,12 @@ export interface BodySink {
 }
 
 /**
+ * Begins the answer to an HTTP client.
+ * @param isPlain - true where the whole body is known to be a result in which nothing failed.
+ */
+export type Pass = (head: HttpFacts, isPlain?: boolean) => BodySink | undefined;
+
+/**
  * The HTTP exchange of a call. Its client keeps session, revision and streams itself, so nothing is
  * derived, recovered or resumed for it.
  */
@@ -153,7 +159,7 @@ export interface HttpContext {
    * where a layer needs the answer as a message. Returns undefined where the client does not accept
    * its media type.
    */
-  readonly pass?: ((head: HttpFacts) => BodySink | undefined) | undefined;
+  readonly pass?: Pass | undefined;
   /** Called when an event that may be the answer is about to pass through. */
   readonly onAnswer?: (() => void) | undefined;
   /** Called when the answer is about to pass, or what may be it: no other may follow. */

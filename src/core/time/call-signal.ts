@@ -14,10 +14,6 @@ export class CallController {
   }
 }
 
-/** Shared by the signals without a listener. */
-const NONE: AbortListener[] = [];
-const FEW = 4;
-
 type AbortListener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>;
 
 /**
@@ -25,12 +21,15 @@ type AbortListener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>
  * AbortSignal.any) need a real AbortSignal.
  */
 class CallSignal implements AbortSignal {
+  /** Two fields and no array yet: nearly every call has two listeners at a time. */
+  #first: AbortListener | undefined;
+  #second: AbortListener | undefined;
   /**
-   * A few at most, or, on a signal that several calls share, as many as wait there: looked through
-   * one by one. A Set would make itself a new table whenever its last entry leaves, and the old
-   * ones outlive their call.
+   * The listeners after these; on a signal that several calls share, as many as wait there: looked
+   * through one by one. A Set would make itself a new table whenever its last entry leaves, and the
+   * old ones outlive their call.
    */
-  #listeners: AbortListener[] = NONE;
+  #more: AbortListener[] | undefined;
   #aborted = false;
   #reason: unknown;
 
@@ -55,18 +54,36 @@ class CallSignal implements AbortSignal {
   }
 
   addEventListener(type: string, listener: AbortListener | null): void {
-    if (type !== 'abort' || !listener || this.#aborted || this.#listeners.includes(listener)) return;
-    // An array that is pushed to gets seventeen places; a call has three listeners.
-    if (this.#listeners.length < FEW) this.#listeners = this.#listeners.concat([listener]);
-    else this.#listeners.push(listener);
+    if (type !== 'abort' || !listener || this.#aborted || this.#has(listener)) return;
+    if (!this.#more && !this.#second) {
+      if (this.#first) this.#second = listener;
+      else this.#first = listener;
+    } else if (this.#more) this.#more.push(listener);
+    else this.#more = [listener];
+  }
+
+  #has(listener: AbortListener): boolean {
+    return this.#first === listener || this.#second === listener || this.#more?.includes(listener) === true;
   }
 
   removeEventListener(type: string, listener: AbortListener | null): void {
     if (type !== 'abort' || !listener) return;
-    const at = this.#listeners.indexOf(listener);
-    if (at < 0) return;
-    if (this.#listeners.length === 1) this.#listeners = NONE;
-    else this.#listeners.splice(at, 1);
+    if (this.#first === listener) {
+      this.#first = this.#second;
+      this.#second = this.#more?.shift();
+    } else if (this.#second === listener) this.#second = this.#more?.shift();
+    else {
+      const at = this.#more?.indexOf(listener) ?? -1;
+      if (at >= 0) this.#more?.splice(at, 1);
+    }
+    if (this.#more?.length === 0) this.#more = undefined;
+  }
+
+  /** Takes the listener that was registered first. */
+  #next(): AbortListener | undefined {
+    const next = this.#first;
+    if (next) this.removeEventListener('abort', next);
+    return next;
   }
 
   dispatchEvent(): boolean {
@@ -79,7 +96,7 @@ class CallSignal implements AbortSignal {
     this.#reason = reason;
     const event = new Event('abort');
     // A listener that an earlier one removes is not called, as with any event target.
-    for (let listener = this.#listeners.shift(); listener; listener = this.#listeners.shift()) {
+    for (let listener = this.#next(); listener; listener = this.#next()) {
       try {
         if (typeof listener === 'function') listener.call(this, event);
         else listener.handleEvent(event);

@@ -240,8 +240,8 @@ function tapFirstMessage(markResponded: () => void, call: Call): Call {
   const pass = call.httpContext?.pass;
   const responded =
     pass &&
-    ((head: HttpFacts): BodySink | undefined => {
-      const sink = pass(head);
+    ((head: HttpFacts, isPlain?: boolean): BodySink | undefined => {
+      const sink = pass(head, isPlain);
       if (sink) markResponded();
       return sink;
     });

@@ -47,13 +47,14 @@ export function isPlainResult(text: string, request: Request): boolean {
 }
 
 /**
- * Words of errors, also of lost sessions (early-loss.ts) and of throttling AWS front ends.
+ * Words of errors, also of failed tools, lost sessions (early-loss.ts) and throttling AWS front
+ * ends.
  */
-const SUSPECT_WORDS = /"error"|ession|nitiali|-30001|"__type"/;
+const SUSPECT_WORDS = /"error"|"isError"\s*:\s*t|ession|nitiali|-30001|"__type"/;
 
 /**
- * True for a short JSON body that is plainly the result of the request and contains no word of an
- * error. One search replaces the checks for each kind of error. Pure.
+ * True for a short JSON body that is plainly the result of the request and contains no word of a
+ * failure. One search replaces the checks for each kind of error. Pure.
  */
 export function isPlainAnswer(bytes: Buffer, request: Request): boolean {
   if (bytes.length > MAX_CHECKED_BYTES || !isUtf8(bytes)) return false;

@@ -1,11 +1,11 @@
 import type { ProxyError } from '../../core/errors/errors.ts';
 import type { Message, Request } from '../../core/jsonrpc/message.ts';
 import {
-  type BodySink,
   type Emit,
   type HttpContext,
   type HttpFacts,
   type Origin,
+  type Pass,
   PermanentOrigin,
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
@@ -26,7 +26,7 @@ export interface ForwardedFacts {
   readonly message: Message | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly affinity: Affinity;
-  readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
+  readonly pass: Pass | undefined;
   /** Undefined for GET and DELETE. */
   readonly httpContext: HttpContext | undefined;
   readonly emit: Emit;

@@ -33,7 +33,7 @@ export async function passAnswer(
   if (!pass) return undefined;
   if (isPlain(exchange, response)) {
     const http = toHttpFacts(response);
-    const sink = pass(http);
+    const sink = pass(http, true);
     if (!sink) return undefined;
     await sink.write(response.takeUnread());
     return { kind: 'passed', http };

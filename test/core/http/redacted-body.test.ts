@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Redactor } from '../../../src/core/errors/redact.ts';
-import { RedactedBody } from '../../../src/core/http/redacted-body.ts';
+import { RedactedBody, redactedHead } from '../../../src/core/http/redacted-body.ts';
 import { fc } from '../../support/property.ts';
 
 const SECRET = 'wJalr$&XUtn/FE+MI=K7MDENG-session-token';
@@ -67,4 +67,35 @@ it('a result body keeps its bytes, wherever it is split', async () => {
     }),
     { numRuns: 50 },
   );
+});
+
+it.each([
+  ['content-type', `application/json; echo="${SECRET}"`],
+  ['date', `Sun, 29 Nov 2026 09:02:15 GMT ${SECRET}`],
+  ['connection', SECRET],
+  ['x-request-id', SECRET],
+])('a response header %s loses a known secret', (name, value) => {
+  const redactor = new Redactor();
+  redactor.learn(SECRET);
+  const { headers } = redactedHead(
+    { status: 200, headers: { 'content-length': '2', [name]: value } },
+    redactor,
+  );
+  expect(headers[name]).not.toContain('wJalr');
+  expect(headers['content-length']).toBe('2');
+});
+
+it('the head of an ordinary answer is returned as it is', () => {
+  const redactor = new Redactor();
+  redactor.learn(SECRET);
+  const head = {
+    status: 200,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': '81',
+      date: 'Sun, 29 Nov 2026 09:02:15 GMT',
+      connection: 'keep-alive',
+    },
+  };
+  expect(redactedHead(head, redactor)).toBe(head);
 });

@@ -24,6 +24,7 @@ it.each([
   ['has an id that only begins alike', resultOf('70', '')],
   ['has an error beside its result', '{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1}}'],
   ['is an error', '{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"no"}}'],
+  ['reports a failed tool', '{"jsonrpc":"2.0","id":7,"result":{"isError" : true}}'],
   ['names a session', resultOf('7', 'Session not found')],
   ['names an initialization', resultOf('7', 'Server not initialized')],
   ['has the code of a lost session', resultOf('7', '-30001')],
@@ -34,6 +35,11 @@ it.each([
   ['is longer than what is checked', resultOf('7', 'x'.repeat(MAX_CHECKED_BYTES))],
 ])('an answer that %s is checked further', (_what, body) => {
   expect(isPlainAnswer(Buffer.from(body), requestOf('7'))).toBe(false);
+});
+
+it('an answer that reports no failure passes without further checks', () => {
+  const body = Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"isError":false}}');
+  expect(isPlainAnswer(body, requestOf('7'))).toBe(true);
 });
 
 it('an answer with bytes that are not UTF-8 is checked further', () => {
