@@ -136,13 +136,15 @@ describe('fairness between clients of one listener', () => {
     await bin.stderrMatching(new RegExp(names.map((name) => `(?=[^]*${name}\\b)`).join('')));
     all.push(ask({ headers: session('other'), body: call('other') }));
     await bin.stderrMatching(/other/);
+    const sentBefore = server.requests.length;
     let left = true;
     void Promise.all(all).then(() => {
       left = false;
     });
     while (left) await bin.advance(1_000);
     const order = server.requests.map(({ rpc }) => rpc.id);
-    expect(order.indexOf('other')).toBeLessThanOrEqual(6);
+    // Turns that came before it are not counted: how many they are depends on the machine.
+    expect(order.indexOf('other') - sentBefore).toBeLessThanOrEqual(3);
     expect(order).toHaveLength(23);
   });
 
