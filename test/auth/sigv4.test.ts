@@ -313,7 +313,7 @@ it.each([
   ['an ordinary', 'execute-api'],
   ['a non-ASCII', 'ä€'.repeat(30)],
   ['a long', 'service-'.repeat(60)],
-])('%s service name is signed as @smithy/signature-v4 signs it', async (_kind, service) => {
+])('a request for %s service name is signed as @smithy/signature-v4 signs it', async (_kind, service) => {
   const request = { method: 'GET', target: signingTarget(new URL('https://example.com/')) };
   const scope = { service, region: 'eu-west-1' };
   const { authorization } = await smithySignRequest(request, KEYS, scope, DATE);

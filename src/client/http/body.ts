@@ -3,29 +3,51 @@ import type { BodyOwner, HeldBodies, HeldBody } from './held-bodies.ts';
 
 export type ReadBody = { readonly bytes: Buffer } | 'too-large' | 'no-room' | 'gone';
 
-/**
- * Takes a short body that has arrived together with its head, as most do: no listener, and no
- * reservation. To be called in a later turn than the request's event.
- * @returns undefined where the body must be read.
- */
-export function takeWholeBody(request: IncomingMessage, atMost: number): Buffer | undefined {
-  if (!request.complete || request.destroyed || request.readableLength > atMost) return undefined;
-  return request.read() ?? NO_BYTES;
+interface BodyMemory {
+  readonly held: HeldBodies;
+  readonly owner: BodyOwner;
 }
-
-const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Reads a request's body.
  * @param onReserved - receives the memory reservation, which the caller must release.
  */
-export function readBody(
+export async function readBody(
   request: IncomingMessage,
   limit: number,
-  { held, owner }: { readonly held: HeldBodies; readonly owner: BodyOwner },
+  memory: BodyMemory,
+  onReserved: (body: HeldBody) => void,
+): Promise<ReadBody> {
+  const whole = await takeWhole(request, Math.min(limit, memory.held.exemptBytes));
+  return whole ? { bytes: whole } : receive(request, limit, memory, onReserved);
+}
+
+/**
+ * Takes a short body that came together with its head, as most do: no listeners, no reservation.
+ * In the next turn of the event loop node has parsed all bytes that came with the head.
+ */
+const takeWhole = (request: IncomingMessage, atMost: number): Promise<Buffer | undefined> =>
+  new Promise((resolve) => {
+    setImmediate(() => {
+      const isWhole = request.complete && !request.destroyed && request.readableLength <= atMost;
+      resolve(isWhole ? (request.read() ?? NO_BYTES) : undefined);
+    });
+  });
+
+const NO_BYTES = Buffer.alloc(0);
+
+function receive(
+  request: IncomingMessage,
+  limit: number,
+  { held, owner }: BodyMemory,
   onReserved: (body: HeldBody) => void,
 ): Promise<ReadBody> {
   return new Promise((resolve) => {
+    // Its client has gone while it was awaited: no event is left.
+    if (request.destroyed) {
+      resolve('gone');
+      return;
+    }
     const body = held.open(owner, () => finish('no-room'));
     onReserved(body);
     let chunks: Buffer[] = [];

@@ -20,7 +20,7 @@ import {
 } from './admission.ts';
 import { AttachedConnections } from './attached-connections.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
-import { discard, type ReadBody, readBody, takeWholeBody } from './body.ts';
+import { discard, type ReadBody, readBody } from './body.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { Connections } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
@@ -439,18 +439,14 @@ export class HttpListener {
     return response.socket || (await waitForTurn(response, exchange)) ? text : undefined;
   }
 
-  async #readBody(
+  #readBody(
     request: IncomingMessage,
     exchange: ServerExchange,
     memory: { body: HeldBody | undefined },
   ): Promise<ReadBody> {
-    const { maxBodyBytes } = this.#options;
-    await allParsed();
-    const whole = takeWholeBody(request, Math.min(maxBodyBytes, this.#held.exemptBytes));
-    if (whole) return { bytes: whole };
     const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
     const owner = { caller: share.group, session: share.member };
-    return readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
+    return readBody(request, this.#options.maxBodyBytes, { held: this.#held, owner }, (opened) => {
       memory.body = opened;
     });
   }
@@ -571,9 +567,6 @@ export class HttpListener {
     if (this.#whenIdle && !this.#connections.sockets.some(isBusy)) this.#whenIdle();
   }
 }
-
-/** Resolves when node has parsed the bytes that came with the head of a request. */
-const allParsed = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The end of the connection is handled where it closes. */
 const ignore = (): void => undefined;
