@@ -166,6 +166,10 @@ export type MetaFields = Readonly<Record<string, string>>;
 
 const NO_FIELDS: MetaFields = {};
 
+/** Not spread: two spreads in one literal cost ten times as much. `assign` cannot set __proto__. */
+const joined = (one: MetaFields, other: MetaFields): MetaFields =>
+  hasMember(one, '__proto__') ? { ...one, ...other } : Object.assign({}, one, other);
+
 /**
  * Adds missing keys to `params._meta`, and creates both where needed; the client's keys win. It
  * reads no further than the edit and parses nothing again, because a client's request repeats no
@@ -175,7 +179,7 @@ const NO_FIELDS: MetaFields = {};
 export function withMeta(request: Request, missing: MetaFields, replacing: MetaFields = NO_FIELDS): Request {
   const { text, json } = request;
   const { params } = json;
-  const additions = replacing === NO_FIELDS ? missing : { ...missing, ...replacing };
+  const additions = replacing === NO_FIELDS ? missing : joined(missing, replacing);
   const edited = (newText: string, newParams: JsonObject): Request =>
     parsedOnDemand({ ...request, text: newText, json: { ...json, params: newParams } });
   const start = valueStartOf(text, 'params');
