@@ -1,3 +1,4 @@
+import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
 import { causeText } from '../core/errors/errors.ts';
@@ -32,26 +33,18 @@ export async function listen(
   settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
   proxy: McpProxy,
   events: Events,
+  readinessOf: () => Promise<Readiness>,
 ): Promise<RunningListener> {
   const { address, tls: tlsFiles, drainTimeout, drainDelayMs, maxStreams } = settings.listener;
   // Loaded here, so that serving stdio starts faster.
-  const [{ HttpListener }, { openTokens }, { Readiness }, { readyChecks }] = await Promise.all([
+  const [{ HttpListener }, { openTokens }, readiness] = await Promise.all([
     import('../client/http/server.ts'),
     import('../client/http/open-tokens.ts'),
-    import('../client/http/readiness.ts'),
-    import('./ready-checks.ts'),
+    readinessOf(),
   ]);
   const tokens = await openTokens(settings.listener, { clock: systemClock, events });
   const tls = tlsFiles && (await openTls(tlsFiles, events));
   const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several });
-  const readiness = new Readiness({
-    checks: readyChecks(proxy, settings),
-    clock: systemClock,
-    onChange: (reason, message) =>
-      events.emit(
-        reason === undefined ? { type: 'listener.ready' } : { type: 'listener.not-ready', reason, message },
-      ),
-  });
   const server = await HttpListener.open({
     ...settings.listener,
     forwardedHeaders: usesXray(settings.env)

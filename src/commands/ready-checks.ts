@@ -1,13 +1,26 @@
-import type { ReadyCheck } from '../client/http/readiness.ts';
+import { Readiness, type ReadyCheck } from '../client/http/readiness.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import { systemClock } from '../core/time/clock.ts';
 import { abortable } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
+
+/** Creates what `/readyz` of the listener and of the status address ask. */
+export const createReadiness = (proxy: McpProxy, settings: Settings, events: Events): Readiness =>
+  new Readiness({
+    checks: readyChecks(proxy, settings),
+    clock: systemClock,
+    onChange: (reason, message) =>
+      events.emit(
+        reason === undefined ? { type: 'listener.ready' } : { type: 'listener.not-ready', reason, message },
+      ),
+  });
 
 /**
  * The checks of `/readyz`: credentials, whether the server accepts the time of signatures, and with
  * `--ready-check endpoint` a connection.
  */
-export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
+function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
     reason: 'no-credentials: credentials cannot be obtained; the log names the cause',
     run: async (signal) => {

@@ -1,3 +1,4 @@
+import type { Readiness } from '../client/http/readiness.ts';
 import { readStdin } from '../client/stdio/stdio.ts';
 import { StdoutWriter } from '../client/stdio/stdout.ts';
 import { causeText } from '../core/errors/errors.ts';
@@ -108,10 +109,23 @@ export function serve(
   let state: () => ListenerState | undefined = () => undefined;
   const metrics = attach && measure?.({ settings, proxy, events, attach, listener: () => state() });
   if (metrics) telemetry?.measure(() => metrics.read());
+  let leaving = false;
+  let readiness: Promise<Readiness> | undefined;
+  /** One for the listener and the status address. Loaded for them only. */
+  const readinessOf = (): Promise<Readiness> => {
+    readiness ??= import('./ready-checks.ts').then(({ createReadiness }) =>
+      createReadiness(proxy, settings, events),
+    );
+    return readiness;
+  };
+  const unreadyReason = async (): Promise<string | undefined> => {
+    const reason = await (await readinessOf()).reason();
+    return leaving ? 'leaving' : reason;
+  };
   const publisher = metrics && publish?.({ settings, proxy, events, metrics, line: log.line });
   const status =
     metrics && settings.status !== undefined
-      ? serveStatus?.({ settings, proxy, events, metrics })
+      ? serveStatus?.({ settings, proxy, events, metrics, unreadyReason })
       : undefined;
   status?.then(
     ({ url }) => {
@@ -125,7 +139,6 @@ export function serve(
   });
 
   const drainMs = (listening?.drainTimeout ?? settings.drainTimeout) * 1_000;
-  let leaving = false;
   function leave(how: string, { code = 0, delayed = true } = {}): void {
     if (leaving) return;
     leaving = true;
@@ -159,15 +172,17 @@ export function serve(
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
     listening &&
-    listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): RunningListener => {
-      cannotListen(error);
-      return {
-        url: '',
-        state: () => ({ url: '', connections: 0, requests: 0, streams: 0 }),
-        announce: async () => undefined,
-        drain: async () => undefined,
-      };
-    });
+    listen({ ...settings, listener: listening }, proxy, events, readinessOf).catch(
+      (error: unknown): RunningListener => {
+        cannotListen(error);
+        return {
+          url: '',
+          state: () => ({ url: '', connections: 0, requests: 0, streams: 0 }),
+          announce: async () => undefined,
+          drain: async () => undefined,
+        };
+      },
+    );
   listener?.then((running) => {
     state = running.state;
   });

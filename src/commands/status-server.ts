@@ -15,6 +15,8 @@ export interface StatusDeps {
   readonly proxy: McpProxy;
   readonly events: Events;
   readonly metrics: ProxyMetrics;
+  /** Returns why requests would fail now, or undefined. */
+  readonly unreadyReason: () => Promise<string | undefined>;
   readonly clock?: Clock;
 }
 
@@ -28,7 +30,7 @@ export interface RunningStatus {
  * @throws Error with a message for the user if the address cannot be used.
  */
 export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
-  const { settings, proxy, events, metrics, clock = systemClock } = deps;
+  const { settings, proxy, events, metrics, unreadyReason, clock = systemClock } = deps;
   const { status = '', statusToken: token } = settings;
   const address = readAddress(status);
   if (!address) throw new TypeError(`no address: ${status}`);
@@ -44,7 +46,7 @@ export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
     clock,
     metrics,
     report: () => reportOf(metrics, identities, names),
-    unreadyReason: async () => undefined,
+    unreadyReason,
   }).catch((error: unknown) => {
     throw new Error(
       `cannot serve the status on ${address.host}:${address.port}: ${causeText(error)}. Name another address with --status.`,

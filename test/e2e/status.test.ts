@@ -127,6 +127,29 @@ describe('--status', () => {
     expect(await statusOf(`${status}elsewhere`, {})).toBe(404);
   });
 
+  it('/readyz of --status returns why requests would fail, and that the proxy leaves', async () => {
+    const server = await echoServer();
+    const { get, proxy } = await startWithStatus(server.url, { args: ['--profile', 'nobody'] });
+    const unready = await get('/readyz');
+    const reason = await unready.text();
+    expect([unready.status, reason]).toEqual([503, expect.stringMatching(/^no-credentials: /)]);
+    // Probes need no token.
+    expect(reason).not.toContain('nobody');
+    await proxy.stderrMatching(/nobody.*listener\.not-ready/);
+    expect((await get('/healthz')).status).toBe(200);
+    const listener = await startWithStatus(server.url, {
+      args: ['--listen', '127.0.0.1:0', '--drain-delay', '3600'],
+    });
+    await listener.proxy.stderrMatching(/listener\.opened/);
+    expect(await (await listener.get('/readyz')).text()).toBe('ok\n');
+    listener.proxy.kill('SIGTERM');
+    await listener.proxy.stderrMatching(/listener\.leaving/);
+    const leaving = await listener.get('/readyz');
+    expect([leaving.status, await leaving.text()]).toEqual([503, 'leaving\n']);
+    listener.proxy.kill('SIGTERM');
+    await listener.proxy.exit();
+  });
+
   it('--status-token refuses every request without the secret, and never logs it', async () => {
     const server = await echoServer();
     const secret = 'a-secret-of-the-status-page';

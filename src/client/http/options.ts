@@ -157,7 +157,7 @@ export const listenerOptions = {
     placeholder: 'what',
     choices: ['credentials', 'endpoint'],
     fallback: 'credentials',
-    help: 'what /readyz of --listen checks. credentials: AWS credentials can be obtained; endpoint: the endpoint can be reached as well',
+    help: 'what /readyz of --listen and --status checks. credentials: AWS credentials can be obtained; endpoint: the endpoint can be reached as well',
   }),
 } as const;
 
