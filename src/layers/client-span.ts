@@ -1,4 +1,4 @@
-import { withMeta } from '../core/jsonrpc/message.ts';
+import { withMeta } from '../core/jsonrpc/meta-edit.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
 import { type Call, type Handler, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
 import type { CallRecord } from '../core/pipeline/call-record.ts';

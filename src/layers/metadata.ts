@@ -1,6 +1,7 @@
 import { list } from '../config/option.ts';
 import { isSecretName, variableName } from '../config/secrets.ts';
-import { type MetaFields, type Request, withMeta } from '../core/jsonrpc/message.ts';
+import type { Request } from '../core/jsonrpc/message.ts';
+import { type MetaFields, withMeta } from '../core/jsonrpc/meta-edit.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
 import { type Call, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
 import { hasEarlyContext } from '../core/pipeline/span.ts';

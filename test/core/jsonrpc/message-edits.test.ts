@@ -8,10 +8,10 @@ import {
   type Response,
   toOneLine,
   withIdText,
-  withMeta,
   withoutArgument,
   withValueAt,
 } from '../../../src/core/jsonrpc/message.ts';
+import { withMeta } from '../../../src/core/jsonrpc/meta-edit.ts';
 import { readLine, readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import { FRAGILE, objectText, valueText } from '../../support/json-text.ts';
 import { fc } from '../../support/property.ts';
