@@ -73,9 +73,9 @@ function compileParserOnce(): void {
 }
 
 /** V8 records its flags in a cache and rejects the cache if the flags of the next start differ. */
-function writeCache(cache: CodeCache): void {
+function writeCache(cache: CodeCache, how: { readonly settled: boolean }): void {
   setFlags(BOTH_COMPILERS);
-  cache.write();
+  cache.write(how);
   setFlags(ONE_COMPILER);
 }
 
@@ -83,7 +83,12 @@ function start(): void {
   const cache = openCache(process.env);
   compileParserOnce();
   load('cli.cjs', cache);
-  if (cache?.outdated) setTimeout(writeCache, CACHE_AFTER_MS, cache).unref();
+  if (!cache || (cache.settled && !cache.outdated)) return;
+  setTimeout(writeCache, CACHE_AFTER_MS, cache, { settled: true }).unref();
+  // Short commands end before; they gain most from a cache. A failed start may lack half the code.
+  process.once('exit', (status) => {
+    if (status === 0 && cache.outdated) writeCache(cache, { settled: false });
+  });
 }
 
 start();

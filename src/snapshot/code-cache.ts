@@ -1,4 +1,5 @@
 import {
+  accessSync,
   closeSync,
   constants,
   mkdirSync,
@@ -14,6 +15,10 @@ import v8 from 'node:v8';
 import type vm from 'node:vm';
 import { openTrusted } from '../core/system/trusted-file.ts';
 
+/** The entry that is no script; a script has the name of a file. */
+const SETTLED = '';
+const NOTHING = Buffer.alloc(0);
+
 /** Builds whose caches are kept: a person may have several versions and versions of Node in use. */
 const MAX_BUILDS = 4;
 
@@ -22,6 +27,7 @@ export class CodeCache {
   readonly #folder: string;
   readonly #file: string;
   readonly #known: ReadonlyMap<string, Buffer>;
+  #written = false;
   readonly #scripts = new Map<string, vm.Script>();
 
   /** @param key - identifies the build and V8: code of another build would be wrong. */
@@ -39,22 +45,34 @@ export class CodeCache {
     this.#scripts.set(name, script);
   }
 
+  /** True if a process that lived long enough to compile what a client needs wrote the cache. */
+  get settled(): boolean {
+    return this.#known.has(SETTLED);
+  }
+
   /** True if the cache lacks a loaded script, or V8 rejected its cached code. */
   get outdated(): boolean {
+    if (this.#written) return false;
     return [...this.#scripts].some(
       ([name, script]) => !this.#known.has(name) || script.cachedDataRejected === true,
     );
   }
 
-  /** Never throws: a missing cache only makes the start slower. */
-  write(): void {
-    if (!this.outdated) return;
-    const code = new Map(this.#known);
-    for (const [name, script] of this.#scripts) code.set(name, script.createCachedData());
+  /**
+   * Never throws: a missing cache only makes the start slower.
+   * @param how.settled - false for a process that ends soon after its start.
+   */
+  write({ settled }: { readonly settled: boolean }): void {
     try {
+      // First, because the code takes 20 ms to collect, which a read-only home would waste.
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      accessSync(this.#folder, constants.W_OK);
+      const code = new Map(this.#known);
+      for (const [name, script] of this.#scripts) code.set(name, script.createCachedData());
+      if (settled) code.set(SETTLED, NOTHING);
       replace(this.#file, v8.serialize(code));
       prune(this.#folder);
+      this.#written = true;
     } catch {
       // A full disk, a read-only home, or a folder that other users can write to.
     }

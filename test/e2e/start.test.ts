@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { BIN_PATH } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { startRelayed } from '../support/relayed.ts';
 
@@ -38,6 +40,16 @@ describe('the code cache of the command', () => {
     const second = await startRelayed({ env });
     await second.bin.initialize({}, '');
     expect(second.bin.stderr).toMatch(/^(cached\n)+$/);
+  });
+
+  it('a command that ends at once writes the code cache, and the next one starts from it', () => {
+    const folder = makeFolder();
+    const watcher = join(folder, 'watcher.cjs');
+    writeFileSync(watcher, WATCHER);
+    const env = { PATH: process.env.PATH, HOME: folder, NODE_OPTIONS: `--require ${watcher}` };
+    const help = () => spawnSync(process.execPath, [BIN_PATH, '--help'], { env, encoding: 'utf8' });
+    expect(help()).toMatchObject({ status: 0, stderr: expect.stringMatching(/^(compiled\n)+$/) });
+    expect(help()).toMatchObject({ status: 0, stderr: expect.stringMatching(/^(cached\n)+$/) });
   });
 
   it.each([

@@ -36,7 +36,7 @@ function startOnce(cache: CodeCache, source = SOURCE): vm.Script {
 function fill(folder: string): void {
   const cache = new CodeCache(folder, 'build-1');
   startOnce(cache);
-  cache.write();
+  cache.write({ settled: true });
 }
 
 describe('the code cache', () => {
@@ -58,13 +58,25 @@ describe('the code cache', () => {
     expect(new CodeCache(folder, 'build-2').get(NAME)).toBeUndefined();
   });
 
+  it('the code cache of a process that ended early is used and does not count as settled', () => {
+    const folder = makeFolder();
+    const early = new CodeCache(folder, 'build-1');
+    startOnce(early);
+    early.write({ settled: false });
+    const next = new CodeCache(folder, 'build-1');
+    expect(startOnce(next).cachedDataRejected).toBe(false);
+    expect(next.settled).toBe(false);
+    next.write({ settled: true });
+    expect(new CodeCache(folder, 'build-1').settled).toBe(true);
+  });
+
   it('a code cache that V8 refuses is written again', () => {
     const folder = makeFolder();
     fill(folder);
     const cache = new CodeCache(folder, 'build-1');
     expect(startOnce(cache, `${SOURCE} // longer`).cachedDataRejected).toBe(true);
     expect(cache.outdated).toBe(true);
-    cache.write();
+    cache.write({ settled: true });
     expect(startOnce(new CodeCache(folder, 'build-1'), `${SOURCE} // longer`).cachedDataRejected).toBe(false);
   });
 
@@ -73,7 +85,7 @@ describe('the code cache', () => {
     fill(folder);
     const cache = new CodeCache(folder, 'build-1');
     cache.loaded('other.cjs', new vm.Script('1'));
-    cache.write();
+    cache.write({ settled: true });
     const later = new CodeCache(folder, 'build-1');
     expect(later.get(NAME)).toBeDefined();
     expect(later.get('other.cjs')).toBeDefined();
@@ -84,7 +96,7 @@ describe('the code cache', () => {
     for (let build = 1; build <= 6; build++) {
       const cache = new CodeCache(folder, `build-${build}`);
       startOnce(cache);
-      cache.write();
+      cache.write({ settled: true });
     }
     expect(readdirSync(folder)).toHaveLength(4);
   });
