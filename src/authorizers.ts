@@ -35,7 +35,7 @@ export function createAuthorizer(profile: string, deps: AuthorizersDeps): Author
     createCredentials: () =>
       createCredentialProvider({
         profile: profile || undefined,
-        fallbackRegion: scope?.region,
+        fallbackRegion: settings.homeRegion,
         env,
         clock,
         events,

@@ -3,7 +3,7 @@ import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { setsAuthorization, signsWithAws } from './auth/kinds.ts';
 import { oauthOptions, oauthProblems } from './auth/oauth/options.ts';
-import { awsOptions, rolelessProblems } from './auth/options.ts';
+import { awsOptions, regionSetProblems, rolelessProblems } from './auth/options.ts';
 import type { SigningScope } from './auth/signing.ts';
 import { variableProblems } from './auth/variable-problems.ts';
 import {
@@ -29,7 +29,12 @@ import {
   NO_CONFIG_FILE,
 } from './config-file.ts';
 import { readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
-import { findSigningScope } from './endpoint/signing-scope.ts';
+import {
+  findRegionSetScope,
+  findSigningScope,
+  type ScopeOutcome,
+  type ScopeSources,
+} from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
@@ -59,6 +64,7 @@ import {
 export const OPTIONS = {
   service: awsOptions.service,
   region: awsOptions.region,
+  regionSet: awsOptions.regionSet,
   profile: awsOptions.profile,
   profileTools: profileOptions.profileTools,
   roleArn: awsOptions.roleArn,
@@ -130,6 +136,8 @@ export interface Settings extends Values {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
+  /** The region of requests to STS and CloudWatch; undefined if none is known. */
+  readonly homeRegion: string | undefined;
   /** The named profiles, each once; empty if the default chain signs. */
   readonly profiles: readonly string[];
   /** The first profile; "" is the default chain. */
@@ -230,6 +238,7 @@ export async function readSettings(
     problems.push(`${from.header} must not set authorization: ${owner} (--auth none sends them unsigned)`);
   }
 
+  problems.push(...regionSetProblems(values.auth, from));
   problems.push(...bearerProblems(values, from, { ...inFile, ...env }));
 
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
@@ -256,7 +265,7 @@ export async function readSettings(
   const { service, region } = values;
   const signing =
     'url' in endpoint && signsWithAws(values.auth)
-      ? await findSigningScope({
+      ? await scopeFor(values, {
           endpoint: endpoint.url,
           service,
           region,
@@ -277,6 +286,7 @@ export async function readSettings(
       ...values,
       endpoint: endpoint.url,
       scope: signing?.scope,
+      homeRegion: signing?.homeRegion,
       scopeFrom: signing?.from ?? { service: '', region: '' },
       profiles,
       defaultProfile,
@@ -292,6 +302,9 @@ export async function readSettings(
     },
   };
 }
+
+const scopeFor = ({ auth, regionSet }: Values, sources: ScopeSources): Promise<ScopeOutcome> =>
+  auth === 'sigv4a' ? findRegionSetScope(sources, regionSet) : findSigningScope(sources);
 
 /** Options without effect at the listener, whose clients keep their own sessions. */
 const STDIO_OPTIONS = [...Object.keys(poolOptions), 'lazy'];

@@ -91,9 +91,11 @@ export class Wiring {
       : undefined;
     this.snapshots = settings.lazy ? this.#createSnapshots() : undefined;
     this.transports = this.#createTransports();
-    const { endpoint, scope, env, skipAuth: credentialsOptional } = settings;
+    const { endpoint, scope, homeRegion, env, skipAuth: credentialsOptional } = settings;
     const profileTransport = (profile: string) => this.transports.profileTransport(profile);
-    this.identities = new Identities({ endpoint, scope, env, credentialsOptional, clock, profileTransport });
+    this.identities = new Identities({
+      ...{ endpoint, scope, homeRegion, env, credentialsOptional, clock, profileTransport },
+    });
   }
 
   retryDeps(): RetryDeps {

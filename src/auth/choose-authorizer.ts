@@ -36,9 +36,10 @@ export interface AuthorizerChoice {
 export function chooseAuthorizer(choice: AuthorizerChoice): Authorizer {
   const { kind, scope } = choice;
   switch (kind) {
-    case 'sigv4': {
+    case 'sigv4':
+    case 'sigv4a': {
       if (!scope) return unsigned;
-      const signing = { scope, credentials: choice.createCredentials() };
+      const signing = { kind, scope, credentials: choice.createCredentials() };
       return choice.credentialsOptional
         ? new OptionalSigV4Authorizer(signing, choice.onUnsigned)
         : new SigV4Authorizer(signing);

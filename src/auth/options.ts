@@ -1,5 +1,5 @@
 import { flagOf, list, text, toggle } from '../config/option.ts';
-import { regionProblem } from './region-name.ts';
+import { isRegionName, regionProblem } from './region-name.ts';
 
 const name = (what: string) => (value: string) =>
   /^[A-Za-z0-9_-]+$/.test(value) ? undefined : `must be ${what}: letters, digits, - and _ only`;
@@ -22,6 +22,17 @@ export const awsOptions = {
     defaultText: 'from the host, then AWS_REGION, AWS_DEFAULT_REGION, the profile',
     check: regionProblem,
     help: 'AWS region in the signature',
+  }),
+  regionSet: list({
+    group: 'Endpoint and signing',
+    placeholder: 'region',
+    separator: 'words',
+    defaultText: '*',
+    check: (value) =>
+      isRegionName(value) || /^[a-z0-9-]*\*$/.test(value)
+        ? undefined
+        : `must name regions such as us-east-1, us-* or *, not ${JSON.stringify(value)}`,
+    help: 'AWS regions in which the signatures of --auth sigv4a are valid; * at the end of a name stands for any ending',
   }),
   profile: list({
     group: 'Endpoint and signing',
@@ -71,11 +82,21 @@ export const awsOptions = {
   auth: text({
     group: 'Endpoint and signing',
     placeholder: 'kind',
-    choices: ['sigv4', 'oauth', 'bearer', 'none'],
+    choices: ['sigv4', 'sigv4a', 'oauth', 'bearer', 'none'],
     fallback: 'sigv4',
-    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the --bearer options, none = never',
+    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, sigv4a = the same for several regions, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the --bearer options, none = never',
   }),
 } as const;
+
+/**
+ * The problems with the regions of this kind of signature.
+ * @param from - the flag or variable of each value; absent for defaults.
+ */
+export function regionSetProblems(auth: string, from: Readonly<Record<string, string>>): string[] {
+  if (auth !== 'sigv4a') return from.regionSet === undefined ? [] : [`${from.regionSet} needs --auth sigv4a`];
+  if (from.region === undefined) return [];
+  return [`${from.region} must not be given with --auth sigv4a: use ${flagOf('regionSet')}`];
+}
 
 /**
  * The problems with role options if no role is given.

@@ -3,25 +3,38 @@ import type { Authorizer, CredentialRefusal, RefusalKind } from './authorizer.ts
 import type { CredentialProvider } from './credentials/caching-provider.ts';
 import type { Credentials, Principal } from './credentials/credentials.ts';
 import { signer } from './signer.ts';
-import type { Signable, SignedHeaders, SigningScope } from './signing.ts';
+import type { Signable, SignedHeaders, Signer, SigningScope } from './signing.ts';
 
 export interface SigV4AuthorizerOptions {
   readonly scope: SigningScope;
   readonly credentials: CredentialProvider;
+  /** Absent: SigV4. */
+  readonly kind?: 'sigv4' | 'sigv4a';
 }
 
 /** Refusals after which the provider may return other credentials. */
 const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
 
-/** `--auth sigv4`: signs each request with AWS Signature Version 4. */
+/** Loads the signer with the first signature. */
+const signV4a: Signer = async (...request) => {
+  const { signRequestV4a } = await import('./smithy-sigv4a.ts');
+  return signRequestV4a(...request);
+};
+
+/**
+ * `--auth sigv4` and `--auth sigv4a`: signs each request with AWS Signature Version 4, or 4A.
+ */
 export class SigV4Authorizer implements Authorizer<Credentials> {
-  readonly kind = 'sigv4';
+  readonly kind: 'sigv4' | 'sigv4a';
+  readonly #sign: Signer;
   readonly scope: SigningScope;
   readonly credentials: CredentialProvider;
   readonly sendsTime = true;
   readonly learnsFromRefusal = false;
 
-  constructor({ scope, credentials }: SigV4AuthorizerOptions) {
+  constructor({ scope, credentials, kind = 'sigv4' }: SigV4AuthorizerOptions) {
+    this.kind = kind;
+    this.#sign = kind === 'sigv4a' ? signV4a : signer;
     this.scope = scope;
     this.credentials = credentials;
   }
@@ -46,7 +59,7 @@ export class SigV4Authorizer implements Authorizer<Credentials> {
     credentials: Credentials,
     now: number,
   ): SignedHeaders | Promise<SignedHeaders> {
-    return signer(request, credentials, this.scope, new Date(now));
+    return this.#sign(request, credentials, this.scope, new Date(now));
   }
 
   async refresh(
@@ -57,8 +70,11 @@ export class SigV4Authorizer implements Authorizer<Credentials> {
     return RENEWABLE.has(kind) ? this.credentials.refresh(refused, signal) : undefined;
   }
 
-  explain(): undefined {
-    return undefined;
+  explain({ status, kind, message }: CredentialRefusal, host: string): string | undefined {
+    if (this.kind === 'sigv4' || kind !== 'signature') return undefined;
+    const { service, region } = this.scope;
+    const said = message ? ` The server said: ${message}` : '';
+    return `The server at ${host} refused the signature (HTTP ${status}). It was made with SigV4A for service '${service}' in the regions '${region}': check --service and --region-set. Servers in one region may accept --auth sigv4 only.${said}`;
   }
 
   async inspect(): Promise<undefined> {

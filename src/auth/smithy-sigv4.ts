@@ -50,7 +50,7 @@ interface RequestLine {
 const requestLines = new WeakMap<SigningTarget, RequestLine>();
 
 /** The SDK encodes path and query itself, so that it needs the decoded query. */
-function requestLineOf(target: SigningTarget): RequestLine {
+export function requestLineOf(target: SigningTarget): RequestLine {
   let line = requestLines.get(target);
   if (!line) {
     const [path = '', search = ''] = target.path.split('?', 2);

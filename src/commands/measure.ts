@@ -83,7 +83,7 @@ export function publish({
 
 /** Signs with the credentials of the default profile, and takes the same way as requests. */
 async function cloudWatchSender(
-  { defaultProfile, scope, env }: Settings,
+  { defaultProfile, homeRegion, env }: Settings,
   proxy: McpProxy,
   namespace: string,
   dimensions: Readonly<Record<string, string>>,
@@ -99,7 +99,7 @@ async function cloudWatchSender(
   return createSender({
     namespace,
     dimensions,
-    region: scope?.region ?? env.AWS_REGION ?? '',
+    region: homeRegion ?? env.AWS_REGION ?? '',
     credentials: () => credentials.current(new AbortController().signal),
     requestHandler: createSdkHttpHandler(connect, systemClock),
   });

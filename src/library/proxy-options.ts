@@ -10,6 +10,11 @@ export interface ProxyOptions {
    */
   readonly region?: string | undefined;
   /**
+   * AWS regions in which the signatures of auth sigv4a are valid; * at the end of a name stands
+   * for any ending (default: *)
+   */
+  readonly regionSet?: string | readonly string[] | undefined;
+  /**
    * AWS profile whose credentials sign the requests. With several, the first is the default, and
    * a call may name another. Quote a name with blanks, unless a profile of exactly this name
    * exists (default: AWS_PROFILE, read as one name)
@@ -45,11 +50,12 @@ export interface ProxyOptions {
    */
   readonly skipAuth?: boolean | undefined;
   /**
-   * how requests are authenticated: sigv4 = signed with AWS credentials, oauth = with the OAuth
-   * access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the
-   * --bearer options, none = never (one of sigv4, oauth, bearer, none; default: sigv4)
+   * how requests are authenticated: sigv4 = signed with AWS credentials, sigv4a = the same for
+   * several regions, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login),
+   * bearer = with a token of one of the --bearer options, none = never (one of sigv4, sigv4a,
+   * oauth, bearer, none; default: sigv4)
    */
-  readonly auth?: 'sigv4' | 'oauth' | 'bearer' | 'none' | undefined;
+  readonly auth?: 'sigv4' | 'sigv4a' | 'oauth' | 'bearer' | 'none' | undefined;
   /**
    * client id for auth oauth, or the https URL of a client id metadata document, which is used
    * where the authorization server supports such documents (default: the proxy registers itself
@@ -351,6 +357,7 @@ export interface ProxyOptions {
 export const PROXY_OPTION_KEYS = [
   'service',
   'region',
+  'regionSet',
   'profile',
   'profileTools',
   'roleArn',

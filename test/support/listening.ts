@@ -8,7 +8,7 @@ import { signingArgs, signingEnv, signingVerify } from './signing.ts';
 export interface ListeningOptions
   extends Pick<
     RelayedOptions,
-    'args' | 'env' | 'files' | 'verify' | 'movableClock' | 'keepAliveTimeoutMs' | 'before'
+    'args' | 'signing' | 'env' | 'files' | 'verify' | 'movableClock' | 'keepAliveTimeoutMs' | 'before'
   > {
   /** The server behind; a session server where none is given. */
   readonly behaviour?: Behaviour;
@@ -36,10 +36,17 @@ export async function listenerUrl(bin: BinDriver): Promise<string> {
 /** The spawned bin with --listen on a free port, in front of an address. */
 export async function startListener(
   endpoint: string,
-  { args = [], env = {}, files = {}, listen = '127.0.0.1:0', movableClock = false }: ListeningOptions = {},
+  {
+    args = [],
+    signing = signingArgs,
+    env = {},
+    files = {},
+    listen = '127.0.0.1:0',
+    movableClock = false,
+  }: ListeningOptions = {},
 ): Promise<Listening> {
   const bin = BinDriver.start({
-    args: [endpoint, ...signingArgs, '--listen', listen, '--log-level', 'info', ...args],
+    args: [endpoint, ...signing, '--listen', listen, '--log-level', 'info', ...args],
     env: { ...signingEnv, ...env },
     files,
     movableClock,

@@ -11,6 +11,8 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly before?: (next: Behaviour) => Behaviour;
   /** false = a server that looks at no signature. */
   readonly verify?: VerifyOptions | false;
+  /** The flags of the signature; absent: `signingArgs`. */
+  readonly signing?: readonly string[];
   /** false = no credentials anywhere. */
   readonly credentials?: false;
   /** Set where the bin is killed in the middle of a line. */
@@ -33,6 +35,7 @@ export interface Relayed {
 export async function startRelayed(options: RelayedOptions = {}): Promise<Relayed> {
   const {
     args = [],
+    signing = signingArgs,
     env = {},
     files = {},
     before,
@@ -52,7 +55,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
   });
   const keys = credentials === false ? { AWS_EC2_METADATA_DISABLED: 'true' } : signingEnv;
   const bin = BinDriver.start({
-    args: [server.url, ...signingArgs, ...args],
+    args: [server.url, ...signing, ...args],
     env: { ...keys, ...env },
     files,
     movableClock,

@@ -117,10 +117,11 @@ const REGION_VARIABLES = ['AWS_REGION', 'AWS_DEFAULT_REGION'];
  */
 function regionArgs(
   given: Arguments,
-  { env, from, fromFile, scope, scopeFrom, profiles, metadata }: Settings,
+  { auth, env, from, fromFile, scope, scopeFrom, profiles, metadata }: Settings,
 ): string[] {
   const variable = REGION_VARIABLES.find((name) => env[name] && !fromFile.has(name));
-  if (profiles.length > 1) return [];
+  // The variables do not name the regions of SigV4A, but that of STS.
+  if (profiles.length > 1 || auth === 'sigv4a') return [];
   const isGiven = given.options.region !== undefined || from.region !== undefined;
   const isFromEnvironment = variable !== undefined || scopeFrom.region === 'the profile';
   const args: string[] = [];

@@ -99,8 +99,9 @@ function credentialsFound(
 export function signingFinding({ scope, scopeFrom, auth }: Settings): Finding {
   const check = 'signing';
   if (!scope) return skipped(check, `requests are not signed (--auth ${auth})`);
+  const [how, regions] = auth === 'sigv4a' ? ['with SigV4A ', 'in the regions'] : ['', 'in region'];
   return ok(
     check,
-    `for service ${scope.service} (from ${scopeFrom.service}) in region ${scope.region} (from ${scopeFrom.region})`,
+    `${how}for service ${scope.service} (from ${scopeFrom.service}) ${regions} ${scope.region} (from ${scopeFrom.region})`,
   );
 }

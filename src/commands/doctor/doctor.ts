@@ -133,7 +133,7 @@ async function runCredentialChecks({
     const checked = checkCredentials({ profile, settings, road, observations, now, signal });
     const { finding, credentials } = await watch(`credentials of ${profileText(profile)}`, checked);
     findings.push(report.add(finding));
-    const region = settings.scope?.region ?? '';
+    const region = settings.homeRegion;
     const { env } = settings;
     if (credentials) {
       const identity = checkIdentity({ profile, credentials, region, env, road, signal });

@@ -21,7 +21,7 @@ const CREDENTIAL_REJECTIONS: ReadonlySet<RefusalKind> = new Set([
 export interface IdentityCheck {
   readonly profile: string;
   readonly credentials: Credentials;
-  readonly region: string;
+  readonly region: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly road: ProfileTransport;
   readonly signal: AbortSignal;

@@ -10,12 +10,15 @@ import type { Connector } from '../http/undici.ts';
 
 /** STS answers in well under a second, unless the network blocks it. */
 const STS_LIMIT_MS = 5_000;
+/** Where no region is known: that of the global endpoint of STS. */
+const DEFAULT_REGION = 'us-east-1';
 const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
 const CONTENT_TYPE = 'application/x-www-form-urlencoded';
 
 export interface CallerIdentityRequest {
   readonly credentials: Credentials;
-  readonly region: string;
+  /** Undefined: the default of the AWS SDKs. */
+  readonly region: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Opens sockets the way that requests go: HTTP proxy and certificates included. */
   readonly connect: Connector;
@@ -51,7 +54,7 @@ export function stsEndpoint(region: string, env: NodeJS.ProcessEnv): URL | undef
  * `signal` aborts.
  */
 export async function callerIdentity(request: CallerIdentityRequest): Promise<CallerIdentity> {
-  const { credentials, region, env, connect, signal, clock } = request;
+  const { credentials, region = DEFAULT_REGION, env, connect, signal, clock } = request;
   const url = stsEndpoint(region, env);
   if (!url) return { kind: 'no-endpoint' };
   const { host } = url;

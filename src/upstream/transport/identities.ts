@@ -13,6 +13,8 @@ export interface IdentitiesOptions {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
+  /** The region of requests to STS; undefined if none is known. */
+  readonly homeRegion: string | undefined;
   readonly credentialsOptional: boolean;
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
@@ -65,7 +67,7 @@ export class Identities {
       const answer =
         known?.accessKeyId === credentials.accessKeyId
           ? known.answer
-          : this.#request(profile, credentials, scope, connect);
+          : this.#request(profile, credentials, connect);
       return { ...shown, ...(await abortable(answer, signal)) };
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
@@ -77,14 +79,13 @@ export class Identities {
   #request(
     profile: string,
     credentials: Credentials,
-    scope: SigningScope,
     connect: ProfileTransport['connect'],
   ): KnownIdentity['answer'] {
-    const { env, clock } = this.#options;
+    const { env, clock, homeRegion } = this.#options;
     const { accessKeyId } = credentials;
     const answer = callerIdentity({
       credentials,
-      region: scope.region,
+      region: homeRegion,
       env,
       connect,
       clock,
