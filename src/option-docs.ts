@@ -135,10 +135,12 @@ export function pageWith(page: string, examples: Readonly<Record<string, string>
 const OF_PROCESS: ReadonlySet<string> = new Set([
   ...['config', 'envFile'],
   ...['status', 'statusToken', 'logLevel', 'logFile', 'logFormat', 'accessLog', 'accessLogArguments'],
+  // The program calls publish().
+  'cloudwatchInterval',
 ]);
 
 const isOfLibrary = ([key, { group }]: readonly [string, Option]): boolean =>
-  !OF_PROCESS.has(key) && !key.startsWith('cloudwatch') && group !== 'Commands' && group !== 'Listener';
+  !OF_PROCESS.has(key) && group !== 'Commands' && group !== 'Listener';
 
 function typeOf(option: Option): string {
   switch (option.kind) {

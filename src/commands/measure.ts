@@ -1,4 +1,5 @@
 import { servedProfiles } from '../auth/credentials/profile-list.ts';
+import { cloudWatchSender } from '../cloudwatch-wiring.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
@@ -73,34 +74,12 @@ export function publish({
   };
   return new CloudWatchPublisher({
     deltas: new DeltaReader(() => metrics.read()),
-    sender: isEmf ? async () => writeLines : () => cloudWatchSender(settings, proxy, namespace, dimensions),
+    sender: isEmf
+      ? async () => writeLines
+      : () => cloudWatchSender(settings, proxy.profileTransport(settings.defaultProfile), namespace),
     intervalMs: cloudwatchInterval * 1_000,
     namespace,
     clock,
     events,
-  });
-}
-
-/** Signs with the credentials of the default profile, and takes the same way as requests. */
-async function cloudWatchSender(
-  { defaultProfile, homeRegion, env }: Settings,
-  proxy: McpProxy,
-  namespace: string,
-  dimensions: Readonly<Record<string, string>>,
-): Promise<SendDeltas> {
-  // The SDK's warning about Node would appear in the log of the client.
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
-  const [{ createSender }, { createSdkHttpHandler }] = await Promise.all([
-    import('../observe/cloudwatch/client.ts'),
-    import('../upstream/http/sdk-http.ts'),
-  ]);
-  const { credentials, connect } = proxy.profileTransport(defaultProfile);
-  if (!credentials) throw new Error('requests are not signed, so there are no credentials');
-  return createSender({
-    namespace,
-    dimensions,
-    region: homeRegion ?? env.AWS_REGION ?? '',
-    credentials: () => credentials.current(new AbortController().signal),
-    requestHandler: createSdkHttpHandler(connect, systemClock),
   });
 }

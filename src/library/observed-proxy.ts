@@ -1,6 +1,6 @@
 import { servedProfiles } from '../auth/credentials/profile-list.ts';
 import { Events } from '../core/pipeline/events.ts';
-import { systemClock } from '../core/time/clock.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
 import { attachHooks, type ProxyHooks } from '../observe/hooks.ts';
 import type { ExpositionFormat } from '../observe/metrics/exposition.ts';
 import { ProxyMetrics, type SnapshotPublisher } from '../observe/metrics/proxy-metrics.ts';
@@ -25,7 +25,11 @@ export interface MetricsReader {
   toPrometheus(format?: ExpositionFormat): string;
   /** Adds a function that sends the metrics somewhere. */
   addPublisher(publisher: SnapshotPublisher): void;
-  /** Passes a snapshot to every publisher. Rejects with the first error, after all have run. */
+  /**
+   * Publishes to CloudWatch what was counted since the last publication, where the option
+   * `cloudwatchNamespace` is set, and passes a snapshot to every added publisher. Rejects with the
+   * first error, after all have run.
+   */
   publish(): Promise<void>;
 }
 
@@ -51,8 +55,26 @@ export class ObservedProxy extends McpProxy {
         isTool: (name, profile) => this.isTool(name, profile),
       });
       events.subscribe(metrics.observe, { detailed: false, calls: true, secrets: true });
+      this.#publishToCloudWatch(settings, metrics, clock);
       return metrics;
     };
+    // The option asks for all counts.
+    if (settings.cloudwatchNamespace !== undefined) this.#metrics = this.#createMetrics();
+  }
+
+  #publishToCloudWatch(settings: Settings, metrics: ProxyMetrics, clock: Clock): void {
+    const { cloudwatchNamespace: namespace, defaultProfile } = settings;
+    if (namespace === undefined) return;
+    let publisher: Promise<() => Promise<void>> | undefined;
+    metrics.addPublisher(async () => {
+      publisher ??= import('../cloudwatch-wiring.ts').then(({ onDemandPublisher }) =>
+        onDemandPublisher(settings, this.profileTransport(defaultProfile), namespace, {
+          read: () => metrics.read(),
+          clock,
+        }),
+      );
+      await (await publisher)();
+    });
   }
 
   /**

@@ -351,6 +351,13 @@ export interface ProxyOptions {
    * no tools and the reason, and connect as soon as possible (default: off)
    */
   readonly lazy?: boolean | undefined;
+  /**
+   * CloudWatch namespace that metrics are published to, with the proxy's own credentials (needs
+   * cloudwatch:PutMetricData)
+   */
+  readonly cloudwatchNamespace?: string | undefined;
+  /** dimensions of every CloudWatch metric, at most 28, such as Service=checkout */
+  readonly cloudwatchDimensions?: string | readonly string[] | undefined;
 }
 
 /** The members of `ProxyOptions`. */
@@ -428,4 +435,6 @@ export const PROXY_OPTION_KEYS = [
   'maxTotalSessions',
   'drainTimeout',
   'lazy',
+  'cloudwatchNamespace',
+  'cloudwatchDimensions',
 ] as const;

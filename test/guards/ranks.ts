@@ -10,7 +10,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],
   ['authorizers.ts'],
   ['wiring.ts'],
-  ['client-wiring.ts', 'describe-proxy.ts'],
+  ['client-wiring.ts', 'cloudwatch-wiring.ts', 'describe-proxy.ts'],
   ['proxy.ts'],
   ['library'],
   ['commands'],

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import {
+  createProxy,
   Events,
   McpProxy,
   type ProxyEvent,
@@ -7,8 +8,10 @@ import {
   parseArguments,
   readSettings,
 } from '../../src/library/index.ts';
+import { CloudWatchStandIn } from '../support/cloudwatch-stand-in.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingEnv } from '../support/signing.ts';
 
 const AUTH = ['--auth', 'none'];
 
@@ -106,4 +109,42 @@ it('hooks report sessions and borrows of a pool, and one that fails costs nothin
     'destroyed: closed',
   ]);
   expect(failures).toEqual(['onSessionCreated: a broken hook', 'onBorrow: a hook that rejects']);
+});
+
+it('publish sends to CloudWatch what was counted since the last time, and again what did not arrive', async () => {
+  const server = await ScriptedServer.start(new SessionServer().behaviour);
+  const cloudWatch = await CloudWatchStandIn.start();
+  const proxy = await createProxy({
+    endpoint: server.url,
+    service: 'execute-api',
+    region: 'eu-west-1',
+    cloudwatchNamespace: 'Tools/Library',
+    cloudwatchDimensions: ['Stage=beta'],
+    env: { ...signingEnv, ...cloudWatch.env },
+  });
+  const answers = new Map<unknown, () => void>();
+  const relay = proxy.connect(async (text) => answers.get(JSON.parse(text).id)?.());
+  const request = (id: unknown, method: string, params: object): Promise<void> =>
+    new Promise((resolve) => {
+      answers.set(id, resolve);
+      relay.receive(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+    });
+  const call = (id: unknown) => request(id, 'tools/call', { name: 'echo', arguments: { text: 'x' } });
+  const clientInfo = { name: 'test', version: '1' };
+  await request(0, 'initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo });
+  relay.receive('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+  await call('');
+  // Two at once: the second finds nothing new to count.
+  await Promise.all([proxy.metrics.publish(), proxy.metrics.publish()]);
+  const counted = () => cloudWatch.sumOf('Calls', { Profile: 'default', Outcome: 'ok', Stage: 'beta' });
+  expect(counted()).toBe(2);
+  expect(cloudWatch.requests[0]?.namespace).toBe('Tools/Library');
+  expect(cloudWatch.requests[0]?.headers.authorization).toContain('/eu-west-1/monitoring/aws4_request');
+  await call(-1);
+  cloudWatch.error = { status: 403, type: 'AccessDeniedException', message: 'not authorized' };
+  await expect(proxy.metrics.publish()).rejects.toThrow('not authorized');
+  cloudWatch.error = undefined;
+  await proxy.metrics.publish();
+  expect(counted()).toBe(3);
+  await proxy.close();
 });

@@ -12,6 +12,8 @@ export interface CloudWatchOptions {
   readonly namespace: string;
   readonly dimensions: Readonly<Record<string, string>>;
   readonly region: string;
+  /** Undefined: that of AWS, or of the variables of the SDK. */
+  readonly endpoint: string | undefined;
   readonly credentials: () => Promise<{
     readonly accessKeyId: string;
     readonly secretAccessKey: string;
@@ -24,9 +26,10 @@ export interface CloudWatchOptions {
 
 /** Creates what sends deltas by PutMetricData. */
 export function createSender(options: CloudWatchOptions): SendDeltas {
-  const { namespace, dimensions, region, credentials, requestHandler } = options;
+  const { namespace, dimensions, region, endpoint, credentials, requestHandler } = options;
   const client = new CloudWatchClient({
     region,
+    ...(endpoint ? { endpoint } : {}),
     credentials,
     requestHandler: requestHandler as NonNullable<
       ConstructorParameters<typeof CloudWatchClient>[0]

@@ -5,7 +5,7 @@ import { settleWithin } from '../../core/time/waits.ts';
 import type { Delta, DeltaReader } from './deltas.ts';
 
 /** A publication that takes longer is given up: the next one brings its values. */
-const MAX_PUBLICATION_MS = 30_000;
+export const MAX_PUBLICATION_MS = 30_000;
 
 /** Sends deltas, and commits those that were taken. @throws where it fails. */
 export type SendDeltas = (deltas: readonly Delta[], at: number, signal: AbortSignal) => Promise<void>;
