@@ -89,15 +89,23 @@ const { metafile, outputFiles } = await build({
   plugins: [withoutHttp2, bracketedParser, withoutUnusedSdk, sbom],
 });
 
+// The packages of the program are imported as ES modules, as the program imports them.
+const importing = {
+  define: { 'import.meta.url': 'ownUrl' },
+  banner: "const ownUrl=require('node:url').pathToFileURL(__filename).href;",
+};
+
 const outputs = await Promise.all(
   outputFiles.map(async ({ path, text }) => {
+    const imports = basename(path).startsWith('import-peer-');
     const { code } = await transform(text, {
       format: 'cjs',
       platform: 'node',
       target: shared.target,
       minifySyntax: true,
       minifyWhitespace: true,
-      supported: { 'dynamic-import': false },
+      supported: { 'dynamic-import': imports },
+      ...(imports ? importing : {}),
     });
     return { name: basename(path), code: withPlainExports(code) };
   }),

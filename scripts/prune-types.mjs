@@ -7,6 +7,10 @@ import { dirname, join } from 'node:path';
 
 const ROOT = join('dist', 'types');
 
+// Optional, so their imports have a `@ts-expect-error`.
+const { peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
+const peers = Object.keys(peerDependencies);
+
 const reached = new Set();
 const ENTRIES = join(ROOT, 'library', 'entries');
 const waiting = [
@@ -19,6 +23,7 @@ for (const path of waiting) {
   const text = await readFile(path, 'utf8');
   for (const [, name] of text.matchAll(/(?:from |import\()(?:'|")([^'"]+)(?:'|")/g)) {
     if (name.startsWith('node:')) continue;
+    if (peers.some((peer) => name === peer || name.startsWith(`${peer}/`))) continue;
     if (!name.startsWith('.'))
       throw new Error(`${path} needs the types of ${name}, which is not installed with us`);
     waiting.push(join(dirname(path), name.replace(/\.ts$/, '.d.ts')));
@@ -31,7 +36,9 @@ for (const entry of await readdir(ROOT, { recursive: true, withFileTypes: true }
 }
 
 const relativeImport = /((?:from |import\()['"]\.[^'"]+)\.ts(['"])/g;
+const peerImport = new RegExp(`^import .* from '(?:${peers.join('|')})(?:/.*)?';$`, 'gm');
 for (const path of reached) {
-  const text = await readFile(path, 'utf8');
+  const text = (await readFile(path, 'utf8')).replace(peerImport, '// @ts-ignore: an optional peer\n$&');
+  await writeFile(path, text);
   await writeFile(path.replace(/\.d\.ts$/, '.d.cts'), text.replace(relativeImport, '$1.cts$2'));
 }

@@ -105,6 +105,7 @@ console.log(JSON.stringify(names));`;
   expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual({
     './backpressure': ['Backpressure', 'OptionsError', 'withBackpressure'],
     './fetch': ['OptionsError', 'createSigV4Fetch'],
+    './langchain': ['PeerError', 'langchainTools'],
     './listener': ['OptionsError', 'createListener'],
     './pool': ['OptionsError', 'SessionPool', 'SessionPoolError', 'jwtIdentity'],
     './transport': ['OptionsError', 'SigV4ClientTransport', 'createProxy'],
@@ -125,8 +126,11 @@ import type { AddressInfo } from 'node:net';
 import { type CreateProxyOptions, createProxy, type Layer, withResult } from 'mcp-sigv4-proxy';
 import { Backpressure, type BackpressureOptions } from 'mcp-sigv4-proxy/backpressure';
 import { createSigV4Fetch, OptionsError, type SigV4Fetch } from 'mcp-sigv4-proxy/fetch';
+import type { ToolSource } from 'mcp-sigv4-proxy/langchain';
+import type { SessionPool } from 'mcp-sigv4-proxy/pool';
 import { SigV4ClientTransport, type SigV4ClientTransportOptions } from 'mcp-sigv4-proxy/transport';
 
+export const toolsOf = (pool: SessionPool): ToolSource => pool;
 export const limits: BackpressureOptions = { maxConcurrent: 1 };
 export const options: SigV4ClientTransportOptions = { maxConnections: 2 };
 export const layer: Layer = (next) => async (call) => {
