@@ -1,9 +1,14 @@
 import type { HttpHandlerDeps } from './client/http/handler.ts';
+import type { ListenerSettings } from './client/http/options.ts';
+import type { Users } from './client/http/users/users.ts';
 import type { RelayDeps } from './client/stdio/relay-deps.ts';
 import type { TimeLimits } from './client/time-limit.ts';
+import type { Events } from './core/pipeline/events.ts';
+import type { Clock } from './core/time/clock.ts';
 import { isToolsChanged } from './core/tools/list-changes.ts';
 import { isUnfiltered } from './layers/tool-filter/rules.ts';
 import type { Settings } from './settings.ts';
+import type { Connector } from './upstream/http/undici.ts';
 import { toUpstreamHeaders } from './upstream/passthrough/headers.ts';
 import { SECOND_MS, type Wiring } from './wiring.ts';
 
@@ -52,4 +57,48 @@ export function httpHandlerDeps(
       if (isToolsChanged(method)) wiring.tools.of(defaultProfile).invalidate({ clientKnows: true });
     },
   };
+}
+
+/** The limits of one document of --listen-issuer: keys and metadata take a few kilobytes. */
+const ISSUER_LIMITS = { ms: 5_000, bytes: 256 * 1024 };
+
+export interface UsersDeps {
+  /** The connector over the HTTP proxy, and with the certificates, of the endpoint. */
+  readonly connectorOf: () => Connector;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * Verifies the access tokens of --listen-issuer, whose keys are read when the first token arrives;
+ * undefined without the option.
+ */
+export async function openUsers(
+  { users, path, tls, tokens, tokenFile }: ListenerSettings,
+  { connectorOf, clock, events }: UsersDeps,
+): Promise<Users | undefined> {
+  if (!users) return undefined;
+  const [{ Users: Opened }, { createWebFetch }] = await Promise.all([
+    import('./client/http/users/users.ts'),
+    import('./upstream/http/web-fetch.ts'),
+  ]);
+  const fetch = createWebFetch(connectorOf(), clock, ISSUER_LIMITS);
+  const { issuer } = users;
+  return new Opened({
+    ...users,
+    path,
+    scheme: tls ? 'https' : 'http',
+    takesTokens: tokens.length > 0 || tokenFile !== undefined,
+    get: async (url, signal) => {
+      const response = await fetch(url, { signal, headers: { accept: 'application/json' } });
+      return { status: response.status, text: await response.text() };
+    },
+    clock,
+    onKeysRead: (keys) => events.emit({ type: 'listener.issuer-keys-read', issuer, keys }),
+    onKeysUnreadable: (problem) =>
+      events.emit({
+        type: 'listener.issuer-unreachable',
+        message: `The keys of --listen-issuer ${issuer} cannot be read: ${problem}. Keys read before stay in use for a day; without any, requests with access tokens are answered 503.`,
+      }),
+  });
 }

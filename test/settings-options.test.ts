@@ -70,6 +70,12 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
     ...['--listen', '127.0.0.1:0', '--listen-tls-cert', tls.cert],
     ...['--listen-tls-key', tls.key],
   ],
+  listenIssuer: ['--listen', '127.0.0.1:0', '--listen-audience', 'mcp'],
+  listenAudience: ['--listen', '127.0.0.1:0', '--listen-issuer', 'https://auth.example'],
+  listenScope: [
+    ...['--listen', '127.0.0.1:0', '--listen-issuer', 'https://auth.example'],
+    ...['--listen-audience', 'mcp'],
+  ],
   ...Object.fromEntries(
     [
       'listenToken',
@@ -143,6 +149,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
         listenPath: '/tools',
+        listenIssuer: 'https://auth.example.com/tenant',
         status: '127.0.0.1:0',
         statusToken: 'a-token-of-enough-characters',
       };

@@ -1,6 +1,7 @@
 import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
+import { openUsers } from '../client-wiring.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
@@ -44,7 +45,12 @@ export async function listen(
   ]);
   const tokens = await openTokens(settings.listener, { clock: systemClock, events });
   const tls = tlsFiles && (await openTls(tlsFiles, events));
-  const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several });
+  const users = await openUsers(settings.listener, {
+    connectorOf: () => proxy.profileTransport(settings.defaultProfile).connect,
+    clock: systemClock,
+    events,
+  });
+  const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several && !users });
   const server = await HttpListener.open({
     ...settings.listener,
     forwardedHeaders: usesXray(settings.env)
@@ -52,6 +58,7 @@ export async function listen(
       : settings.listener.forwardedHeaders,
     tokens,
     tls,
+    users,
     clock: systemClock,
     handlers: relay,
     unreadyReason: () => readiness.reason(),

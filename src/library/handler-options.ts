@@ -12,6 +12,23 @@ export interface HandlerOptions {
    */
   readonly listenTokenFile?: string | undefined;
   /**
+   * authorization server whose access tokens (JWTs) clients of the listener must present; its
+   * metadata and keys are read when the first token arrives, and again while the listener runs.
+   * Tokens of listenToken and listenTokenFile stay valid
+   */
+  readonly listenIssuer?: string | undefined;
+  /**
+   * audience of which access tokens of listenIssuer must name one: as a rule the URL of the
+   * listener as clients use it, which is then named in its protected resource metadata. For
+   * tokens without an audience, as of Amazon Cognito: the id of the client
+   */
+  readonly listenAudience?: string | readonly string[] | undefined;
+  /**
+   * scope that access tokens of listenIssuer must contain; of several scopes, each one. Named in
+   * the protected resource metadata
+   */
+  readonly listenScope?: string | readonly string[] | undefined;
+  /**
    * Host header that the listener accepts in addition to the default, with or without port; * =
    * any (default: loopback names and the host of the listener)
    */
@@ -54,6 +71,9 @@ export const HANDLER_OPTION_KEYS = [
   'listenPath',
   'listenToken',
   'listenTokenFile',
+  'listenIssuer',
+  'listenAudience',
+  'listenScope',
   'allowedHost',
   'allowedOrigin',
   'forwardHeader',

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GivenBody } from '../client/http/given-body.ts';
+import { openUsers } from '../client-wiring.ts';
 import { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
@@ -74,7 +75,12 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     proxy.stop();
     throw error;
   });
-  const relay = proxy.connectHttp({ maxStreams: listener.maxStreams, soleCaller: () => !tokens.several });
+  const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
+  const users = await openUsers(listener, { connectorOf, clock, events });
+  const relay = proxy.connectHttp({
+    maxStreams: listener.maxStreams,
+    soleCaller: () => !tokens.several && !users,
+  });
   const forwardedHeaders = usesXray(settings.env)
     ? new Set([...listener.forwardedHeaders, 'x-amzn-trace-id'])
     : listener.forwardedHeaders;
@@ -83,9 +89,10 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     forwardedHeaders,
     tls: undefined,
     tokens,
+    users,
     clock,
     handlers: relay,
-    loopbackOnly: !authenticated && !tokens.required,
+    loopbackOnly: !authenticated && !tokens.required && !users,
     unreadyReason: async () => undefined,
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
     onDisconnected: (address) => events.emit({ type: 'client.disconnected', address }),

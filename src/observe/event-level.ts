@@ -62,6 +62,8 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   // No answer shows it: new tokens are refused while old ones stay valid.
   'listener.tokens-unusable': 'error',
   'listener.tls-unusable': 'error',
+  'listener.issuer-keys-read': 'info',
+  'listener.issuer-unreachable': 'error',
   'client.handshake-failed': 'warn',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',

@@ -27,6 +27,8 @@ export interface RequestHead {
   readonly hostCount: number;
   /** True where it presents a valid token, or none is required. */
   readonly authorized: boolean;
+  /** The refusal where it does not; absent where the listener has static tokens only. */
+  readonly unauthorized?: HttpRefusal | undefined;
 }
 
 export interface HttpRefusal {
@@ -41,9 +43,33 @@ export interface HttpRefusal {
  * MCP requires. Pure.
  */
 export function admissionRefusal(head: RequestHead, rules: AdmissionRules): HttpRefusal | undefined {
-  const { method, path, headers } = head;
+  const { method, headers } = head;
+  const refusal = siteRefusal(head, rules) ?? targetRefusal(head, rules);
+  // A preflight request carries no token.
+  if (refusal || method === 'OPTIONS') return refusal;
+  if (!head.authorized) {
+    return (
+      head.unauthorized ??
+      refused(
+        401,
+        'This listener needs one of its tokens as Authorization: Bearer (--listen-token, --listen-token-file).',
+        { 'www-authenticate': 'Bearer' },
+      )
+    );
+  }
+  if (method === 'GET' && !accepts(headers.accept, 'text/event-stream')) {
+    return invalid(406, 'GET opens an event stream: Accept must name text/event-stream.');
+  }
+  return method === 'POST' ? postRefusal(headers, rules.maxBodyBytes) : undefined;
+}
+
+/** The part of `admissionRefusal` about the name of the listener and the page behind a request. */
+export function siteRefusal(
+  { headers, hostCount }: Pick<RequestHead, 'headers' | 'hostCount'>,
+  rules: Pick<AdmissionRules, 'allowedHosts' | 'allowedOrigins'>,
+): HttpRefusal | undefined {
   const { host, origin } = headers;
-  if (head.hostCount !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
+  if (hostCount !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
     return refused(403, `Host ${quoteShort(host)} is not served here (--allowed-host).`);
   }
   if (origin !== undefined && !isOriginAllowed(origin, rules.allowedOrigins)) {
@@ -56,6 +82,13 @@ export function admissionRefusal(head: RequestHead, rules: AdmissionRules): Http
       `Sec-Fetch-Site ${quoteShort(siteOf(site))}: a web page of another site sent this without an Origin that could be allowed. Pages must send MCP requests in CORS mode, from an origin of --allowed-origin.`,
     );
   }
+  return undefined;
+}
+
+function targetRefusal(
+  { method, path }: Pick<RequestHead, 'method' | 'path'>,
+  rules: AdmissionRules,
+): HttpRefusal | undefined {
   if (path !== rules.path && path !== `${rules.path}/`) {
     return invalid(
       404,
@@ -67,19 +100,7 @@ export function admissionRefusal(head: RequestHead, rules: AdmissionRules): Http
       allow: 'GET, POST, DELETE',
     });
   }
-  // A preflight request carries no token.
-  if (method === 'OPTIONS') return undefined;
-  if (!head.authorized) {
-    return refused(
-      401,
-      'This listener needs one of its tokens as Authorization: Bearer (--listen-token, --listen-token-file).',
-      { 'www-authenticate': 'Bearer' },
-    );
-  }
-  if (method === 'GET' && !accepts(headers.accept, 'text/event-stream')) {
-    return invalid(406, 'GET opens an event stream: Accept must name text/event-stream.');
-  }
-  return method === 'POST' ? postRefusal(headers, rules.maxBodyBytes) : undefined;
+  return undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
-import type { HttpExchange } from '../../core/pipeline/http-context.ts';
+import type { HttpCaller, HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
@@ -25,7 +25,7 @@ const MAX_WHOLE_BYTES = 16 * 1024;
 
 const ROOM = Promise.resolve();
 
-export type Caller = NonNullable<HttpExchange['caller']>;
+export type Caller = HttpCaller;
 
 export interface ServerExchangeDeps {
   readonly clock: Clock;

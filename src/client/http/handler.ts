@@ -43,6 +43,7 @@ import { batchRefusal } from './batch.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
+import { endWithToken } from './stream-expiry.ts';
 
 /** Time for the server to receive the cancellation before its exchange is closed. */
 const CANCEL_GRACE_MS = 1_000;
@@ -52,7 +53,6 @@ const SETTLE_MS = 1_000;
 /** 100 kB of ids; sessions with longer ids are rare. */
 const MAX_CLIENT_IDS = 500;
 const MAX_KEPT_SESSION_ID = 128;
-
 export interface HttpHandlerDeps {
   readonly handler: Handler;
   readonly forward: (request: BareRequest) => Promise<Reply>;
@@ -262,6 +262,10 @@ export class HttpHandler {
     return new ProxyError('listener-full', `${why} This one was not opened.`, { sent: 'no' });
   }
 
+  #takeStream(exchange: HttpExchange, client: string): () => void {
+    return endWithToken(exchange, this.#deps.clock, this.#streams.take(this.#shareOf(exchange, client)));
+  }
+
   #shareOf(exchange: HttpExchange, client: string): Share {
     return shareOf(clientOf(exchange, client)) ?? NO_SHARE;
   }
@@ -292,7 +296,7 @@ export class HttpHandler {
     const entry = this.#calls.add({ client, message, stream }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
-    const endStream = stream ? this.#streams.take(this.#shareOf(exchange, client)) : undefined;
+    const endStream = stream ? this.#takeStream(exchange, client) : undefined;
     if (everyMs > 0 && message.kind === 'request') {
       entry.heartbeat = startHeartbeat(message, {
         clock,
@@ -508,7 +512,7 @@ export class HttpHandler {
     const entry = this.#calls.add({ client, message: undefined, stream }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
-    const endStream = stream ? this.#streams.take(share) : undefined;
+    const endStream = stream ? this.#takeStream(exchange, client) : undefined;
     entry.sent = true;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
     const tap = this.#calls.tapSession(client);

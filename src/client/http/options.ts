@@ -11,6 +11,7 @@ import { forwardProblem } from './headers.ts';
 import type { TlsPaths } from './tls-files.ts';
 import { tlsOptions, tlsPaths, tlsProblems } from './tls-options.ts';
 import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
+import { type UserSettings, userOptions, userProblems, userSettings } from './users/options.ts';
 
 const MIB = 1024 * 1024;
 
@@ -77,6 +78,7 @@ export const listenerOptions = {
     check: tokenFileProblem,
     help: 'file of further tokens for --listen, one name=secret per line, read again when the file changes; logs and limits use the names',
   }),
+  ...userOptions,
   allowedHost: list({
     group: 'Listener',
     placeholder: 'host',
@@ -171,6 +173,8 @@ export interface ListenerSettings {
   /** The tokens of --listen-token. */
   readonly tokens: readonly ListenToken[];
   readonly tokenFile: string | undefined;
+  /** Undefined without --listen-issuer. */
+  readonly users: UserSettings | undefined;
   /** Beside the loopback names. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
@@ -200,6 +204,7 @@ export function listenerOf(values: ListenerValues): ListenerSettings | undefined
       secret,
     })),
     tokenFile: values.listenTokenFile,
+    users: userSettings(values),
     allowedHosts: [...ownNames(address), ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
     forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
@@ -245,13 +250,14 @@ export function listenerProblems(
   const authenticates =
     values.listenToken.length > 0 ||
     values.listenTokenFile !== undefined ||
+    values.listenIssuer !== undefined ||
     values.listenClientCa !== undefined;
   if (address && !isLoopback(address.host) && !authenticates) {
     problems.push(
-      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), --listen-token-file or --listen-client-ca, or listen on 127.0.0.1`,
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), --listen-token-file, --listen-issuer or --listen-client-ca, or listen on 127.0.0.1`,
     );
   }
-  problems.push(...tlsProblems(values, from, Date.now()));
+  problems.push(...tlsProblems(values, from, Date.now()), ...userProblems(values, from));
   if (readSocketAddress(values.listen) && values.listenTlsCert !== undefined) {
     problems.push(
       `${nameOf('listenTlsCert')} has no meaning with a unix socket, whose bytes no network carries: remove it, or listen on host:port`,

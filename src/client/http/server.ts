@@ -16,6 +16,7 @@ import {
   framingRefusal,
   type HttpRefusal,
   listenerFull,
+  type RequestHead,
   remoteRefusal,
 } from './admission.ts';
 import { AttachedConnections } from './attached-connections.ts';
@@ -36,6 +37,7 @@ import type { TlsMaterial } from './tls-files.ts';
 import type { Tokens } from './tokens.ts';
 import { waitForQuietTurn, waitForTurn } from './turns.ts';
 import { UnreadAnswers } from './unread-answers.ts';
+import type { Users, UserVerdict } from './users/users.ts';
 import type { WatchedFiles } from './watched-files.ts';
 
 /** Pipelined requests on one connection; few clients send two. */
@@ -63,11 +65,14 @@ export interface RefusedRequest {
   readonly token: string | undefined;
 }
 
-export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls'> {
+export interface HttpListenerOptions
+  extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users'> {
   /** Undefined: plain HTTP. Closed by the caller. */
   readonly tls?: WatchedFiles<TlsMaterial> | undefined;
   /** The valid tokens; opened and closed by the caller. */
   readonly tokens: Tokens;
+  /** Undefined without --listen-issuer. */
+  readonly users?: Users | undefined;
   readonly clock: Clock;
   readonly handlers: HttpHandlers;
   /** Returns why requests would fail now, or undefined; must contain no secret. */
@@ -217,7 +222,7 @@ export class HttpListener {
     const faulty = framingRefusal(request.httpVersion, request.headers);
     if (faulty) {
       const address = this.#connections.addressOf(request.socket);
-      this.#refuse(request, response, faulty, { address, token: undefined });
+      this.#refuse(request, response, faulty, { address, token: undefined, expiresAt: undefined });
       return;
     }
     const { method = '', headers } = request;
@@ -230,17 +235,63 @@ export class HttpListener {
       this.#health(path, request, response);
       return;
     }
-    const { tokens } = this.#options;
+    const { tokens, users } = this.#options;
     const token = tokens.required ? tokens.nameOf(headers.authorization) : undefined;
     const authorized = token !== undefined || !tokens.required;
     const head = { method, path, headers, hostCount: countHostHeaders(request.rawHeaders), authorized };
+    if (users && token === undefined) {
+      this.#serveUser(users, request, response, head, body);
+      return;
+    }
+    const address = this.#connections.addressOf(request.socket);
+    this.#admit(request, response, head, { address, token, expiresAt: undefined }, body);
+  }
+
+  /** Serves a request without a static token: it needs the access token of a user. */
+  #serveUser(
+    users: Users,
+    request: IncomingMessage,
+    response: ServerResponse,
+    head: RequestHead,
+    body: Buffer | undefined,
+  ): void {
+    const follow = (verdict: UserVerdict): void => {
+      if ('metadata' in verdict) {
+        this.#respond(request, response.writeHead(200, verdict.headers), verdict.metadata);
+      } else {
+        const { judged, token, expiresAt } = verdict;
+        const address = this.#connections.addressOf(request.socket);
+        this.#admit(request, response, judged, { address, token, expiresAt }, body);
+      }
+    };
+    const verdict = users.judge(head, this.#options);
+    if (!(verdict instanceof Promise)) {
+      follow(verdict);
+      return;
+    }
+    const release = this.#track(request, response, undefined, () => undefined);
+    void verdict.then((found) => {
+      release();
+      if (response.destroyed || request.socket.destroyed) return;
+      if (this.#leaving) this.#markLast(request, response);
+      follow(found);
+    });
+  }
+
+  #admit(
+    request: IncomingMessage,
+    response: ServerResponse,
+    head: RequestHead,
+    caller: Caller,
+    body: Buffer | undefined,
+  ): void {
+    const { method, headers } = head;
     const refusal = this.#foreignRefusal(request, body) ?? admissionRefusal(head, this.#options);
     // A preflight request carries no token, so it does not admit its connection.
     if (!refusal && method === 'OPTIONS') {
       this.#respond(request, response.writeHead(204, preflightHeaders(headers)));
       return;
     }
-    const caller = { address: this.#connections.addressOf(request.socket), token };
     const share = shareOfCaller(caller, headers['mcp-session-id']);
     const refused = refusal ?? this.#checkCapacity(request.socket, share);
     if (refused) this.#refuse(request, response, refused, caller);
@@ -268,7 +319,9 @@ export class HttpListener {
   ): ServerExchange {
     const exchange = new ServerExchange(request, response, caller, this.#exchangeDeps);
     const giveBack = this.#capacity.take(share);
-    this.#track(request, response, caller.token, () => {
+    // An access token cannot be revoked here: it expires.
+    const revocable = caller.expiresAt === undefined ? caller.token : undefined;
+    this.#track(request, response, revocable, () => {
       giveBack();
       exchange.settle();
     });
@@ -280,7 +333,7 @@ export class HttpListener {
     response: ServerResponse,
     token: string | undefined,
     ended: () => void,
-  ): void {
+  ): () => void {
     const all = this.#activeOn(request.socket);
     const over = (): void => {
       const at = all.indexOf(active);
@@ -293,6 +346,7 @@ export class HttpListener {
     const active: ActiveRequest = { request, response, token, end: over };
     all.push(active);
     response.on('close', over);
+    return over;
   }
 
   #activeOn(socket: Socket): ActiveRequest[] {
@@ -339,8 +393,8 @@ export class HttpListener {
   }
 
   #checkCapacity(socket: Socket, share: Share): HttpRefusal | undefined {
-    const { maxClients: max, tokens } = this.#options;
-    const shortage = this.#capacity.shortage(share, { soleGroup: !tokens.several });
+    const { maxClients: max, tokens, users } = this.#options;
+    const shortage = this.#capacity.shortage(share, { soleGroup: !tokens.several && !users });
     const kinds = { max, things: 'requests in flight', option: '--max-clients' };
     if (shortage !== undefined) return listenerFull(shortageText(shortage, kinds));
     switch (this.#connections.admit(socket)) {
@@ -467,7 +521,8 @@ export class HttpListener {
     { status, headers, error }: HttpRefusal,
     caller: Caller,
   ): void {
-    this.#options.onRefused({ status, reason: error.reason, message: error.message, ...caller });
+    const { address, token } = caller;
+    this.#options.onRefused({ status, reason: error.reason, message: error.message, address, token });
     const body = errorBody(error);
     const { origin } = request.headers;
     const readable = status === 403 ? {} : corsHeaders(origin);

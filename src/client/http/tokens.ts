@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/time/clock.ts';
+import { readBearer } from './bearer.ts';
 import { FileWatch } from './file-watch.ts';
 import { type ListenToken, type ListenTokens, TokenFile } from './token-file.ts';
 
@@ -20,10 +21,6 @@ interface KnownToken {
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** The secret in `Authorization: Bearer`, or "", which no token equals. */
-const readBearer = (authorization: string | undefined): string =>
-  /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
 
 /** The currently valid tokens of the listener. */
 export class Tokens {
@@ -87,6 +84,7 @@ export class Tokens {
    * them, so that timing reveals nothing about the tokens.
    */
   nameOf(authorization: string | undefined): string | undefined {
+    // "" where there is none: no token equals it.
     const given = digest(readBearer(authorization));
     let found: string | undefined;
     for (const { name, digest } of this.#known) if (timingSafeEqual(given, digest)) found = name;

@@ -71,6 +71,7 @@ export const ERRORS = {
   'header-mismatch': { code: -32020, fault: 'request', httpStatus: 400 },
   'invalid-region': { code: -31026, fault: 'credentials', httpStatus: 502, actionable: true },
   'login-required': { code: -31027, fault: 'credentials', httpStatus: 502, actionable: true },
+  'issuer-unreachable': { code: -31028, fault: 'network', httpStatus: 503 },
   // The one exception: programs that know this overload error match its number; an option sets
   // another.
   overloaded: { code: -32001, fault: 'proxy', httpStatus: 503 },

@@ -65,6 +65,9 @@ export type ProxyEvent =
   | { type: 'listener.tokens-read'; names: readonly string[] }
   | { type: 'listener.tokens-unusable'; message: string }
   | { type: 'listener.tls-unusable'; message: string }
+  /** The keys that verify access tokens of the listener's users have changed. */
+  | { type: 'listener.issuer-keys-read'; issuer: string; keys: number }
+  | { type: 'listener.issuer-unreachable'; message: string }
   | { type: 'client.handshake-failed'; address: string; message: string }
   | { type: 'listener.opened'; url: string }
   | { type: 'status.opened'; url: string }

@@ -14,12 +14,21 @@ export function deriveHttpContext({ headers }: HttpContext, method: string): Htt
   };
 }
 
+/** The sender of an HTTP request. */
+export interface HttpCaller {
+  readonly address: string;
+  /** The name of its token, or of the user whose access token it presents. */
+  readonly token: string | undefined;
+  /** The end of its access token, wall clock; undefined for others. */
+  readonly expiresAt: number | undefined;
+}
+
 /** One HTTP request of a client with its response, as the listener provides it. */
 export interface HttpExchange {
   /** As in `HttpContext`. */
   readonly headers: Readonly<Record<string, string>>;
   /** Absent where the proxy itself is the client. */
-  readonly caller?: { readonly address: string; readonly token: string | undefined };
+  readonly caller?: HttpCaller | undefined;
   /** Calls `listener` once, when the client disconnects before its response is complete. */
   onGone(listener: () => void): void;
   /** Starts the answer; once. */

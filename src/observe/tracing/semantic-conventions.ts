@@ -46,6 +46,8 @@ export interface RequestSource {
   readonly address?: string | undefined;
   /** A hash of the client's session id. */
   readonly session?: string | undefined;
+  /** The name of the client's token or user. */
+  readonly user?: string | undefined;
 }
 
 /** The span of a client's request, in which the proxy is the server. */
@@ -57,6 +59,7 @@ export function describeRequest(request: Request, source: RequestSource): SpanDe
     attributes['network.protocol.name'] = 'http';
     if (source.address !== undefined) attributes['client.address'] = source.address;
     if (source.session !== undefined) attributes['mcp.session.id'] = source.session;
+    if (source.user !== undefined) attributes['enduser.id'] = source.user;
   }
   return { name: nameOf(request.method, target), kind: 'server', attributes };
 }

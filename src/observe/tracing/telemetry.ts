@@ -206,6 +206,7 @@ const sourceOf = ({ transport, client }: CallRecord): RequestSource => ({
   transport,
   address: client.address,
   session: client.inSession ? labelOfClient(client.id) : undefined,
+  user: client.token,
 });
 
 /** The id of an HTTP client in a session is the hash of its session id. */

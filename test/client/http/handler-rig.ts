@@ -2,7 +2,7 @@ import { HttpHandler } from '../../../src/client/http/handler.ts';
 import type { Message } from '../../../src/core/jsonrpc/message.ts';
 import type { BodySink, Call, Handler, HttpFacts, Reply } from '../../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
-import type { BareRequest, HttpExchange } from '../../../src/core/pipeline/http-context.ts';
+import type { BareRequest, HttpCaller, HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 /** One HTTP request of a client, and all that it gets to see of the answer. */
@@ -12,10 +12,12 @@ export class ClientExchange implements HttpExchange {
   text = '';
   how: 'open' | 'ended' | 'broken' = 'open';
   begun = 0;
+  readonly caller: HttpCaller | undefined;
   readonly #listeners: (() => void)[] = [];
 
-  constructor(headers: Readonly<Record<string, string>> = {}) {
+  constructor(headers: Readonly<Record<string, string>> = {}, caller?: HttpCaller) {
     this.headers = headers;
+    this.caller = caller;
   }
 
   get status(): number | undefined {
@@ -45,11 +47,12 @@ export class ClientExchange implements HttpExchange {
   }
 
   end(): void {
-    this.how = 'ended';
+    if (this.how === 'open') this.how = 'ended';
   }
 
   breakOff(): void {
     this.how = 'broken';
+    this.leave();
   }
 }
 

@@ -309,6 +309,23 @@ describe('streams', () => {
     return { exchange, done };
   };
 
+  it('a GET stream and a subscription end with the access token of their user, and a call goes on', async () => {
+    const { relay, clock, arrived } = httpRig();
+    const expiresAt = clock.now() + 600;
+    const user = () => new ClientExchange(SESSION, { address: '192.0.2.1', token: 'user:alice', expiresAt });
+    const [stream, subscription, running] = [user(), user(), user()];
+    const streaming = relay.forward('GET', stream);
+    const text = (method: string, id: number) => JSON.stringify({ jsonrpc: '2.0', id, method, params: {} });
+    void relay.post(text('subscriptions/listen', 0), subscription);
+    void relay.post(text('tools/call', 1), running);
+    await clock.advance(599);
+    expect([stream.how, subscription.how, relay.streams]).toEqual(['open', 'open', 2]);
+    await clock.advance(1);
+    await streaming;
+    expect([stream.how, subscription.how, running.how]).toEqual(['broken', 'broken', 'open']);
+    expect([relay.streams, arrived[1]?.call.signal.aborted]).toEqual([0, false]);
+  });
+
   it('GET and subscription streams are bounded together, and return their places', async () => {
     const rig = httpRig({ maxStreams: 2 });
     const first = await get(rig);

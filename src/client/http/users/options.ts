@@ -1,0 +1,72 @@
+import { flagOf, list, type OptionValues, text } from '../../../config/option.ts';
+import { isLoopback } from '../../../core/http/loopback.ts';
+
+/** RFC 8414: https, without query and fragment. Loopback may use http, for tests. */
+function issuerProblem(value: string): string | undefined {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
+  return isSafe && !/[?#\s]/.test(value) && url?.username === '' && url.password === ''
+    ? undefined
+    : 'must be an https URL without login, query and fragment, such as https://auth.example.com (http for loopback addresses only)';
+}
+
+/** RFC 6749, 3.3. */
+const scopeProblem = (value: string): string | undefined =>
+  /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value)
+    ? undefined
+    : 'must name scopes in printable ASCII, without blanks, quotes and backslashes';
+
+export const userOptions = {
+  listenIssuer: text({
+    group: 'Listener',
+    placeholder: 'url',
+    fallback: undefined,
+    check: issuerProblem,
+    help: 'authorization server whose access tokens (JWTs) clients of --listen must present; its metadata and keys are read when the first token arrives, and again while the listener runs. Tokens of --listen-token and --listen-token-file stay valid',
+  }),
+  listenAudience: list({
+    group: 'Listener',
+    placeholder: 'uri',
+    separator: 'words',
+    help: 'audience of which access tokens of --listen-issuer must name one: as a rule the URL of the listener as clients use it, which is then named in its protected resource metadata. For tokens without an audience, as of Amazon Cognito: the id of the client',
+  }),
+  listenScope: list({
+    group: 'Listener',
+    placeholder: 'scope',
+    separator: 'words',
+    check: scopeProblem,
+    help: 'scope that access tokens of --listen-issuer must contain; of several scopes, each one. Named in the protected resource metadata',
+  }),
+} as const;
+
+export type UserValues = OptionValues<typeof userOptions>;
+
+/** The access tokens that the listener accepts. */
+export interface UserSettings {
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  readonly scopes: readonly string[];
+}
+
+/** Undefined without --listen-issuer. Pure. */
+export const userSettings = ({
+  listenIssuer: issuer,
+  listenAudience: audiences,
+  listenScope: scopes,
+}: UserValues): UserSettings | undefined =>
+  issuer === undefined ? undefined : { issuer, audiences, scopes };
+
+/** Returns the problems of these options, which are read together. Pure. */
+export function userProblems(
+  { listenIssuer, listenAudience }: UserValues,
+  from: Readonly<Partial<Record<string, string>>>,
+): string[] {
+  const needing = [from.listenAudience, from.listenScope].filter((name) => name !== undefined);
+  if (listenIssuer === undefined) {
+    return needing.map((name) => `${name} needs ${flagOf('listenIssuer')}, the issuer of the access tokens`);
+  }
+  if (listenAudience.length > 0) return [];
+  return [
+    `${from.listenIssuer ?? flagOf('listenIssuer')} needs ${flagOf('listenAudience')}: without it, tokens that were issued for other servers would be accepted`,
+  ];
+}
