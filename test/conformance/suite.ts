@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /** The last revision with sessions, and the stateless one. */
 export type Revision = '2025-11-25' | '2026-07-28';
@@ -21,6 +21,7 @@ const HERE = import.meta.dirname;
 const SUITE = join(HERE, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
 const FOR_NODE_20 = join(HERE, 'node20/register.mjs');
 const CLIENT = join(HERE, 'client.mjs');
+const OAUTH_CLIENT = join(HERE, 'oauth-client.mjs');
 
 /** Long enough for every scenario of a revision, one after the other; one that hangs is given up by the suite after 30 s. */
 const MAX_RUN_MS = 300_000;
@@ -45,9 +46,11 @@ async function run(mode: 'server' | 'client', args: readonly string[]): Promise<
       );
     });
     const findings = new Map<string, Check[]>();
-    for (const ran of await readdir(folder)) {
-      const checks: Check[] = JSON.parse(await readFile(join(folder, ran, 'checks.json'), 'utf8'));
-      findings.set(scenarioOf(ran, mode), checks);
+    // A scenario's name may have a slash, which makes a folder in the folder.
+    for (const path of await readdir(folder, { recursive: true })) {
+      if (basename(path) !== 'checks.json') continue;
+      const checks: Check[] = JSON.parse(await readFile(join(folder, path), 'utf8'));
+      findings.set(scenarioOf(dirname(path), mode), checks);
     }
     if (findings.size === 0) throw new Error(`The suite found out nothing:\n${output.slice(-2_000)}`);
     return findings;
@@ -80,5 +83,16 @@ export async function tryClient(
     '--spec-version',
     revision,
   ]);
+  return [...findings.values()][0] ?? [];
+}
+
+/**
+ * Tries the proxy with `--auth oauth` in one scenario of authorization.
+ * @param revision - undefined for scenarios of extensions.
+ */
+export async function tryOAuth(revision: string | undefined, scenario: string): Promise<readonly Check[]> {
+  const command = `${process.execPath} ${OAUTH_CLIENT}`;
+  const version = revision === undefined ? [] : ['--spec-version', revision];
+  const findings = await run('client', ['--command', command, '--scenario', scenario, ...version]);
   return [...findings.values()][0] ?? [];
 }
