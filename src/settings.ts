@@ -1,7 +1,7 @@
 import { bearerOptions, bearerProblems } from './auth/bearer/options.ts';
 import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
-import { setsAuthorization, signsWithAws } from './auth/kinds.ts';
+import { maySignWithAws, setsAuthorization, signsWithAws } from './auth/kinds.ts';
 import { oauthOptions, oauthProblems } from './auth/oauth/options.ts';
 import { awsOptions, regionSetProblems, rolelessProblems } from './auth/options.ts';
 import type { SigningScope } from './auth/signing.ts';
@@ -29,12 +29,7 @@ import {
   NO_CONFIG_FILE,
 } from './config-file.ts';
 import { readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
-import {
-  findRegionSetScope,
-  findSigningScope,
-  type ScopeOutcome,
-  type ScopeSources,
-} from './endpoint/signing-scope.ts';
+import { findScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
@@ -136,6 +131,10 @@ export interface Settings extends Values {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
+  /** Why `--auth auto` could not sign; empty for all other kinds. */
+  readonly scopeProblems: readonly string[];
+  /** True if signatures are SigV4A. */
+  readonly signsForRegionSet: boolean;
   /** The region of requests to STS and CloudWatch; undefined if none is known. */
   readonly homeRegion: string | undefined;
   /** The named profiles, each once; empty if the default chain signs. */
@@ -264,8 +263,8 @@ export async function readSettings(
 
   const { service, region } = values;
   const signing =
-    'url' in endpoint && signsWithAws(values.auth)
-      ? await scopeFor(values, {
+    'url' in endpoint && maySignWithAws(values.auth)
+      ? await findScope(values, {
           endpoint: endpoint.url,
           service,
           region,
@@ -274,7 +273,10 @@ export async function readSettings(
           env,
         })
       : undefined;
-  if (signing && 'problems' in signing) return { problems: [...problems, ...signing.problems] };
+  // `auto` may need no signature.
+  const scopeProblems = signing && 'problems' in signing ? signing.problems : [];
+  const found = signing && 'scope' in signing ? signing : undefined;
+  if (signsWithAws(values.auth)) problems.push(...scopeProblems);
 
   if (problems.length > 0 || !('url' in endpoint)) return { problems };
   const keep =
@@ -285,9 +287,11 @@ export async function readSettings(
     settings: {
       ...values,
       endpoint: endpoint.url,
-      scope: signing?.scope,
-      homeRegion: signing?.homeRegion,
-      scopeFrom: signing?.from ?? { service: '', region: '' },
+      scope: found?.scope,
+      scopeProblems,
+      signsForRegionSet: found?.isRegionSet === true,
+      homeRegion: found?.homeRegion,
+      scopeFrom: found?.from ?? { service: '', region: '' },
       profiles,
       defaultProfile,
       from,
@@ -302,9 +306,6 @@ export async function readSettings(
     },
   };
 }
-
-const scopeFor = ({ auth, regionSet }: Values, sources: ScopeSources): Promise<ScopeOutcome> =>
-  auth === 'sigv4a' ? findRegionSetScope(sources, regionSet) : findSigningScope(sources);
 
 /** Options without effect at the listener, whose clients keep their own sessions. */
 const STDIO_OPTIONS = [...Object.keys(poolOptions), 'lazy'];

@@ -65,6 +65,7 @@ export class Wiring {
   readonly #settings: Settings;
   readonly #credentials: CredentialSource | undefined;
   readonly #sharedLimits: SharedLimits | undefined;
+  readonly #sharedKind = { kind: undefined };
   #headers: RequestHeaders;
 
   constructor(settings: Settings, { clock, events, credentials, sharedLimits }: WiringDeps) {
@@ -215,6 +216,7 @@ export class Wiring {
       createAuthorizer: (profile, requestHandler, connect) =>
         createAuthorizer(profile, {
           settings: this.#settings,
+          sharedKind: this.#sharedKind,
           clock: this.clock,
           events: this.events,
           requestHandler,

@@ -227,7 +227,7 @@ describe('a bad value', () => {
       'ping pong',
       'must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
     ],
-    ['auth', 'basic', 'must be one of sigv4, sigv4a, oauth, bearer, none, not "basic"'],
+    ['auth', 'basic', 'must be one of sigv4, sigv4a, oauth, bearer, auto, none, not "basic"'],
     ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
     ['log-format', 'xml', 'must be one of json, pretty, emf, not "xml"'],
     ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],

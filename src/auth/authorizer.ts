@@ -34,6 +34,8 @@ export interface CredentialRefusal {
   readonly message: string;
   /** The WWW-Authenticate header, or "" for a response without it. */
   readonly challenge: string;
+  /** The x-amzn-errortype header. */
+  readonly errorType?: string;
 }
 
 /** The description of a credential for `doctor`. Contains no secret. */

@@ -1,6 +1,8 @@
 import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import type { Authorizer } from './authorizer.ts';
+import type { AutoAuthorizerOptions } from './auto/auto-authorizer.ts';
+import type { DerivedKind } from './auto/derive-kind.ts';
 import type { BearerValues } from './bearer/options.ts';
 import type { CredentialProvider } from './credentials/caching-provider.ts';
 import type { AuthKind } from './kinds.ts';
@@ -28,6 +30,7 @@ export interface AuthorizerChoice {
   readonly variables: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly events: Events;
+  readonly auto: Pick<AutoAuthorizerOptions, 'shared' | 'settings' | 'host'>;
   /** Imports the implementation of `--auth oauth`. */
   readonly loadOAuth: () => Promise<Authorizer>;
 }
@@ -52,6 +55,16 @@ export function chooseAuthorizer(choice: AuthorizerChoice): Authorizer {
         load: async () => {
           const { createBearerAuthorizer } = await import('./bearer/bearer-authorizer.ts');
           return createBearerAuthorizer(choice.bearer, choice);
+        },
+      });
+    case 'auto':
+      return new LazyAuthorizer({
+        kind: undefined,
+        learnsFromRefusal: true,
+        load: async () => {
+          const { AutoAuthorizer } = await import('./auto/auto-authorizer.ts');
+          const create = (derived: DerivedKind): Authorizer => chooseAuthorizer({ ...choice, kind: derived });
+          return new AutoAuthorizer({ ...choice.auto, ...choice, create });
         },
       });
     default:

@@ -82,9 +82,9 @@ export const awsOptions = {
   auth: text({
     group: 'Endpoint and signing',
     placeholder: 'kind',
-    choices: ['sigv4', 'sigv4a', 'oauth', 'bearer', 'none'],
+    choices: ['sigv4', 'sigv4a', 'oauth', 'bearer', 'auto', 'none'],
     fallback: 'sigv4',
-    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, sigv4a = the same for several regions, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the --bearer options, none = never',
+    help: 'how requests are authenticated: sigv4 = signed with AWS credentials, sigv4a = the same for several regions, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login), bearer = with a token of one of the --bearer options, auto = as the first refusal of the server demands, none = never',
   }),
 } as const;
 
@@ -93,6 +93,7 @@ export const awsOptions = {
  * @param from - the flag or variable of each value; absent for defaults.
  */
 export function regionSetProblems(auth: string, from: Readonly<Record<string, string>>): string[] {
+  if (auth === 'auto') return [];
   if (auth !== 'sigv4a') return from.regionSet === undefined ? [] : [`${from.regionSet} needs --auth sigv4a`];
   if (from.region === undefined) return [];
   return [`${from.region} must not be given with --auth sigv4a: use ${flagOf('regionSet')}`];

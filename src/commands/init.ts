@@ -1,5 +1,5 @@
 import { readProfileFacts } from '../auth/credentials/shared-files.ts';
-import { signsWithAws } from '../auth/kinds.ts';
+import { maySignWithAws } from '../auth/kinds.ts';
 import { CLIENTS, type ClientName, COMMANDS } from '../command-table.ts';
 import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
@@ -86,7 +86,7 @@ async function questionsFor(
     const endpoint = await questions.ask('Endpoint (URL or ARN)', settings.endpoint.href);
     if (endpoint !== settings.endpoint.href) asked = { ...asked, endpoint };
   }
-  if (settings.profiles.length === 0 && signsWithAws(settings.auth)) {
+  if (settings.profiles.length === 0 && maySignWithAws(settings.auth)) {
     const { known } = await readProfileFacts(undefined, settings.env);
     if (known.length > 0) questions.show(`Profiles: ${known.join(', ')}`);
     const fallback = known.includes('default') || known.length === 0 ? '' : (known[0] ?? '');

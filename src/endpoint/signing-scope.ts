@@ -11,6 +11,8 @@ export interface FoundScope {
   readonly from: Readonly<Record<keyof SigningScope, string>>;
   /** The region of requests to STS and CloudWatch; undefined if none is known. */
   readonly homeRegion: string | undefined;
+  /** True if the region of the scope is a set of regions. */
+  readonly isRegionSet: boolean;
 }
 
 export type ScopeOutcome = FoundScope | { readonly problems: readonly string[] };
@@ -25,6 +27,17 @@ export interface ScopeSources {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Finds the scope for the kind of signature that the options and the host ask for. */
+export function findScope(
+  { auth, regionSet }: { readonly auth: string; readonly regionSet: readonly string[] },
+  sources: ScopeSources,
+): Promise<ScopeOutcome> {
+  const hasSet = regionSet.length > 0 || isInSeveralRegions(sources.endpoint);
+  return auth === 'sigv4a' || (auth === 'auto' && hasSet)
+    ? findRegionSetScope(sources, regionSet)
+    : findSigningScope(sources);
+}
+
 /**
  * Finds the region in this order: --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile. Reads
  * the profile's file only if nothing else names a region. Never throws.
@@ -37,12 +50,17 @@ export async function findSigningScope(sources: ScopeSources): Promise<ScopeOutc
   const { region, from: regionFrom } = found;
   const problems = missing(sources, { service, region });
   if (!service || !region) {
-    const isGlobal = /\.global\./.test(endpoint.hostname);
+    const isGlobal = isInSeveralRegions(endpoint);
     const hint = '; this endpoint is in several regions, for which --auth sigv4a signs';
     return { problems: isGlobal ? problems.map((problem) => `${problem}${hint}`) : problems };
   }
   const scope = { service, region };
-  return { scope, homeRegion: region, from: { service: from.service ?? HOST, region: regionFrom } };
+  return {
+    scope,
+    homeRegion: region,
+    isRegionSet: false,
+    from: { service: from.service ?? HOST, region: regionFrom },
+  };
 }
 
 /**
@@ -63,9 +81,13 @@ export async function findRegionSetScope(
   return {
     scope: { service, region },
     homeRegion,
+    isRegionSet: true,
     from: { service: from.service ?? HOST, region: from.regionSet ?? 'the default' },
   };
 }
+
+/** True for the hosts of AWS that name no region: `<service>.global.api.aws`. */
+export const isInSeveralRegions = ({ hostname }: URL): boolean => /\.global\.api\.aws$/.test(hostname);
 
 const serviceOf = ({ service, endpoint }: ScopeSources): string | undefined =>
   service ?? scopeOfHost(endpoint.hostname).service;

@@ -52,10 +52,11 @@ export interface ProxyOptions {
   /**
    * how requests are authenticated: sigv4 = signed with AWS credentials, sigv4a = the same for
    * several regions, oauth = with the OAuth access token of a login (mcp-sigv4-proxy login),
-   * bearer = with a token of one of the --bearer options, none = never (one of sigv4, sigv4a,
-   * oauth, bearer, none; default: sigv4)
+   * bearer = with a token of one of the --bearer options, auto = as the first refusal of the
+   * server demands, none = never (one of sigv4, sigv4a, oauth, bearer, auto, none; default:
+   * sigv4)
    */
-  readonly auth?: 'sigv4' | 'sigv4a' | 'oauth' | 'bearer' | 'none' | undefined;
+  readonly auth?: 'sigv4' | 'sigv4a' | 'oauth' | 'bearer' | 'auto' | 'none' | undefined;
   /**
    * client id for auth oauth, or the https URL of a client id metadata document, which is used
    * where the authorization server supports such documents (default: the proxy registers itself

@@ -75,6 +75,7 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'tool.invalid': 'warn',
   'http.failed': 'warn',
   'auth.rejected': 'warn',
+  'auth.derived': 'info',
   'clock.corrected': 'warn',
   'credentials.missing': 'debug',
   // Reported as an answer, or as a failed refresh.

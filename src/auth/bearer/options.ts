@@ -82,8 +82,10 @@ export function bearerProblems(
   const given = SOURCES.filter((key) => values[key] !== undefined);
   const names = given.map((key) => from[key] ?? flagOf(key));
   const flags = SOURCES.map(flagOf).join(', ');
-  if (values.auth !== 'bearer') return names.map((name) => `${name} needs --auth bearer`);
-  if (given.length === 0) return [`${from.auth ?? flagOf('auth')} bearer needs one of ${flags}`];
+  if (values.auth !== 'bearer' && values.auth !== 'auto')
+    return names.map((name) => `${name} needs --auth bearer`);
+  if (given.length === 0 && values.auth === 'bearer')
+    return [`${from.auth ?? flagOf('auth')} bearer needs one of ${flags}`];
   if (given.length > 1)
     return [`${names.join(' and ')} exclude each other: give one source of the bearer token`];
   const variable = values.bearerTokenEnv;

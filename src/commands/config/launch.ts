@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { toListValue } from '../../auth/credentials/profile-list.ts';
-import { signsWithAws } from '../../auth/kinds.ts';
+import { maySignWithAws } from '../../auth/kinds.ts';
 import type { Arguments } from '../../config/argv.ts';
 import { flagOf, type Option, type OptionTable, variableOf } from '../../config/option.ts';
 import { type Secret, secretsOfUrl } from '../../config/secrets.ts';
@@ -95,7 +95,7 @@ export function createLaunch(
     const text = isPathVariable(name) ? resolve(cwd, value) : value;
     variables[name] = toTemplate(text, secretsOfUrl(text, 'PROXY_PASSWORD'));
   }
-  if (settings.defaultProfile === '' && signsWithAws(settings.auth) && env.AWS_SECRET_ACCESS_KEY) {
+  if (settings.defaultProfile === '' && maySignWithAws(settings.auth) && env.AWS_SECRET_ACCESS_KEY) {
     for (const name of CREDENTIAL_VARIABLES)
       if (env[name] && !fromFile.has(name)) variables[name] = [{ variable: name }];
   }

@@ -96,12 +96,26 @@ function credentialsFound(
 }
 
 /** The service and region of signatures, and which setting chose them. */
-export function signingFinding({ scope, scopeFrom, auth }: Settings): Finding {
+export function signingFinding(settings: Settings): Finding {
+  const { scope, scopeFrom, scopeProblems, signsForRegionSet, auth } = settings;
   const check = 'signing';
-  if (!scope) return skipped(check, `requests are not signed (--auth ${auth})`);
-  const [how, regions] = auth === 'sigv4a' ? ['with SigV4A ', 'in the regions'] : ['', 'in region'];
+  if (!scope) {
+    const why = scopeProblems.length === 0 ? '' : `: ${scopeProblems.join('; ')}`;
+    return skipped(check, `requests are not signed (--auth ${auth})${why}`);
+  }
+  const [how, regions] = signsForRegionSet ? ['with SigV4A ', 'in the regions'] : ['', 'in region'];
+  const condition = auth === 'auto' ? 'if the server demands it, ' : '';
   return ok(
     check,
-    `${how}for service ${scope.service} (from ${scopeFrom.service}) ${regions} ${scope.region} (from ${scopeFrom.region})`,
+    `${condition}${how}for service ${scope.service} (from ${scopeFrom.service}) ${regions} ${scope.region} (from ${scopeFrom.region})`,
   );
+}
+
+/** The kind that `--auth auto` has derived from the first refusal of the server. */
+export function derivedFinding({ derived, responses }: Observations): Finding {
+  const check = 'authentication';
+  if (derived) return ok(check, `${derived.kind}, derived from ${derived.because}`);
+  return responses.some(({ status }) => status < 400)
+    ? ok(check, 'none: the server accepts requests without credentials')
+    : skipped(check, 'the server has neither accepted nor refused a request');
 }

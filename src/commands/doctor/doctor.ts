@@ -11,7 +11,7 @@ import type { CommandContext } from '../command.ts';
 import { CommandClient } from '../command-client.ts';
 import { relevantVariables } from '../environment.ts';
 import { ProgressLine } from '../progress-line.ts';
-import { checkCredentials, profileText, signingFinding } from './credentials.ts';
+import { checkCredentials, derivedFinding, profileText, signingFinding } from './credentials.ts';
 import { type Finding, failed, isUsable, skipped, skippedFor } from './finding.ts';
 import { checkIdentity } from './identity.ts';
 import { checkLimits } from './limits.ts';
@@ -197,10 +197,18 @@ async function runNetworkChecks({ settings, report, signal }: Checks): Promise<F
   }
 }
 
-async function runServerChecks(
-  { settings, client, observations, report }: Checks,
-  prerequisites: readonly Finding[],
-): Promise<void> {
+/** The kind of `--auth auto`, and the credential that it needs. */
+async function reportDerivedKind({ settings, client, observations, report, signal }: Checks): Promise<void> {
+  report.add(derivedFinding(observations));
+  if (!observations.derived) return;
+  const profile = settings.defaultProfile;
+  const road = client.proxy.profileTransport(profile);
+  const now = (): number => systemClock.now();
+  report.add((await checkCredentials({ profile, settings, road, observations, now, signal })).finding);
+}
+
+async function runServerChecks(checks: Checks, prerequisites: readonly Finding[]): Promise<void> {
+  const { settings, client, observations, report } = checks;
   const failure = prerequisites.find(({ verdict }) => verdict === 'failed');
   if (failure) {
     for (const check of ['clock', 'initialize', 'tools/list', 'connection reuse', 'session closed']) {
@@ -212,6 +220,7 @@ async function runServerChecks(
   // Reported before initialize, because a wrong clock may be why the server refused it.
   report.add(clockFinding(observations));
   report.add(opened);
+  if (settings.auth === 'auto') await reportDerivedKind(checks);
   if (!facts) {
     for (const check of ['tools/list', 'connection reuse', 'session closed'])
       report.add(skippedFor(check, opened));

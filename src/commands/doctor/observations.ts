@@ -18,6 +18,8 @@ export class Observations {
   /** True if a request had to wait for a connection. */
   hasWaited = false;
   resolved: { readonly providerName: string; readonly expiresAt: string | undefined } | undefined;
+  /** Set once `--auth auto` has derived the kind. */
+  derived: { readonly kind: string; readonly because: string } | undefined;
   hasSessionId = false;
   sessionClosed: string | undefined;
 
@@ -38,6 +40,9 @@ export class Observations {
           break;
         case 'credentials.resolved':
           this.resolved = event;
+          break;
+        case 'auth.derived':
+          this.derived = event;
           break;
         case 'session.opened':
           this.hasSessionId = event.hasId;

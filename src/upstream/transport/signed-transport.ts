@@ -153,7 +153,6 @@ export class SignedTransport {
   readonly #affinityOptions: AffinityOptions;
   /** Offset for signature times, learned from the server's refusals, within bounds. */
   #clockOffsetMs = 0;
-  readonly #awaitingCredentials: string;
   /** How much of one message of the server is read. */
   readonly readLimit: ReadLimit;
   /** When a time refusal could not be resolved; undefined since an accepted signature. */
@@ -165,7 +164,6 @@ export class SignedTransport {
     this.#options = options;
     this.#affinityOptions = { ...options.affinity, onSecret: (value) => this.hide(value) };
     this.readLimit = readLimit(options.maxLineBytes);
-    this.#awaitingCredentials = awaitedText(options);
   }
 
   get profile(): string {
@@ -405,7 +403,7 @@ export class SignedTransport {
     lease: Lease,
     resolving: Promise<T>,
   ): Promise<T> {
-    observer.onWait?.(this.#awaitingCredentials);
+    observer.onWait?.(awaitedText(this.#options));
     if (!lease.open) dialDuring(resolving, lease);
     return record ? addWait(record, 'credentialsMs', this.#options.clock, resolving) : resolving;
   }
@@ -549,9 +547,10 @@ export class SignedTransport {
     if (sessionId !== undefined && readLostSession(response, body, sessionId)) return undefined;
     const { status } = response;
     const challenge = headerOf(response.headers, 'www-authenticate');
+    const errorType = headerOf(response.headers, 'x-amzn-errortype');
     const refusal = judgeRefusal({
       status,
-      errorType: headerOf(response.headers, 'x-amzn-errortype'),
+      errorType,
       contentType: headerOf(response.headers, 'content-type'),
       body: decodeBody(body) ?? '',
       challenge,
@@ -571,7 +570,7 @@ export class SignedTransport {
     }
     if (remedies.fresh) {
       remedies.fresh = false;
-      const refused = { status, kind: refusal.kind, message: refusal.message, challenge };
+      const refused = { status, kind: refusal.kind, message: refusal.message, challenge, errorType };
       const newer = await authorizer.refresh(used.credentials, refused, signal);
       if (newer) {
         report(true);
@@ -605,7 +604,8 @@ export class SignedTransport {
 
 /** The reason for the wait of a call whose time ended before the credentials came, as a clause. */
 function awaitedText({ profile, authorizer }: SignedTransportOptions): string {
-  if (!authorizer.credentials) return `the token for --auth ${authorizer.kind} was not there by then`;
+  const { credentials, kind } = authorizer;
+  if (!credentials) return `the credentials for --auth ${kind ?? 'auto'} were not there by then`;
   const named = profile === '' ? '' : ` --profile ${profile}`;
   return `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
 }
