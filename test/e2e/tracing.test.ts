@@ -3,7 +3,7 @@ import { claiming, startDual } from '../support/claims.ts';
 import { openSession, startListening } from '../support/listening.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
-import { startInitialized, startRelayed } from '../support/relayed.ts';
+import { makeGate, startInitialized, startRelayed } from '../support/relayed.ts';
 import { TEST_KEY } from '../support/signing.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -358,6 +358,38 @@ describe('a collector that does not take the traces', () => {
       });
     },
   );
+
+  it('a slow collector delays no call, and gets every span and count once', async () => {
+    const receiver = await OtlpReceiver.start();
+    const gate = makeGate();
+    receiver.reception = gate.opened;
+    const { bin } = await startInitialized({
+      env: {
+        ...receiver.env,
+        OTEL_BSP_SCHEDULE_DELAY: '10',
+        OTEL_METRIC_EXPORT_INTERVAL: '10',
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'delta',
+      },
+    });
+    await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
+    // Both exports are under way, and nothing of them is answered.
+    await expect.poll(() => receiver.headers.length, { timeout: 15_000 }).toBe(2);
+    for (const id of ['', -1]) await bin.request('tools/call', { name: 'echo', arguments: {} }, id);
+    expect(receiver.spans).toEqual([]);
+    receiver.reception = 503;
+    gate.open();
+    await bin.stderrMatching(/telemetry\.export-failed.*\n[^\n]*telemetry\.export-failed.*\n/);
+    receiver.reception = 'accept';
+    for (const id of [2, 3]) await bin.request('tools/call', { name: 'echo', arguments: {} }, id);
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    const calls = receiver.allPoints.filter(
+      ({ name, attributes }) => name === 'mcp_sigv4_proxy.calls' && attributes.tool === 'echo',
+    );
+    expect(calls.every(({ temporality }) => temporality === 1)).toBe(true);
+    // The counts that the collector has refused are sent again.
+    expect(calls.reduce((sum, { value }) => sum + value, 0)).toBe(5);
+  });
 
   it('a collector that hangs delays neither calls nor the exit beyond the drain time', async () => {
     const receiver = await OtlpReceiver.start();

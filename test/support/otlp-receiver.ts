@@ -33,10 +33,12 @@ export interface ReceivedPoint {
   readonly value: number;
   readonly bounds: readonly number[];
   readonly sum: number;
+  /** 1: delta, 2: cumulative; undefined for a gauge. */
+  readonly temporality: number | undefined;
 }
 
-/** How the receiver treats an export. */
-export type Reception = 'accept' | 'hang' | number;
+/** How the receiver treats an export. A promise: it accepts it when that resolves. */
+export type Reception = 'accept' | 'hang' | number | Promise<unknown>;
 
 interface RawValue {
   readonly stringValue?: string;
@@ -68,6 +70,8 @@ export class OtlpReceiver {
   resource: Attributes = {};
   /** The points of the last export of metrics. */
   points: readonly ReceivedPoint[] = [];
+  /** The points of all exports of metrics. */
+  readonly allPoints: ReceivedPoint[] = [];
 
   private constructor(server: http.Server, port: number) {
     this.url = `http://127.0.0.1:${port}`;
@@ -100,6 +104,7 @@ export class OtlpReceiver {
     const body = await readBody(request);
     this.headers.push(request.headers);
     if (this.reception === 'hang') return;
+    if (this.reception instanceof Promise) await this.reception;
     if (typeof this.reception === 'number') {
       response.writeHead(this.reception).end('no');
       return;
@@ -127,6 +132,7 @@ export class OtlpReceiver {
     this.points = resourceMetrics.flatMap(({ scopeMetrics }: Raw) =>
       scopeMetrics.flatMap(({ metrics }: Raw) => metrics.flatMap(toPoints)),
     );
+    this.allPoints.push(...this.points);
   }
 }
 
@@ -163,5 +169,6 @@ function toPoints({ name, unit = '', sum, gauge, histogram }: Raw): ReceivedPoin
     value: Number(point.asDouble ?? point.asInt ?? point.count ?? 0),
     bounds: point.explicitBounds ?? [],
     sum: point.sum ?? 0,
+    temporality: (sum ?? histogram)?.aggregationTemporality,
   }));
 }

@@ -35,13 +35,26 @@ export function toResourceMetrics(collection: Collection): ResourceMetrics {
 type MetricFamily = Pick<AnyFamily, 'name' | 'help' | 'type' | 'labels' | 'series'>;
 
 /** The metrics of session pools under the names that other implementations of the pool use. */
-function poolFamilies({ sessions, sessionBorrowWait }: Metrics): MetricFamily[] {
+function poolFamilies(metrics: Metrics): MetricFamily[] {
+  const { sessions, sessionBorrowWait, sessionOpenFailures, breakerRefusals } = metrics;
+  const errors = (family: typeof breakerRefusals, kind: string): MetricFamily['series'] =>
+    [...family.series].map(({ values, labels, child }) => ({ values: [...values, kind], labels, child }));
   const inState = (state: string): MetricFamily['series'] =>
     [...sessions.series].filter(({ values }) => values[1] === state);
   return [
     { ...named(sessions, 'pool.active_sessions'), series: inState('active') as never },
     { ...named(sessions, 'pool.idle_sessions'), series: inState('idle') as never },
     { ...named(sessionBorrowWait, 'pool.borrow_wait_seconds'), series: sessionBorrowWait.series },
+    {
+      name: 'pool.errors_total',
+      help: 'Sessions that could not be opened, by kind.',
+      type: 'counter',
+      labels: ['profile', 'kind'],
+      series: [
+        ...errors(sessionOpenFailures, 'session_create'),
+        ...errors(breakerRefusals, 'circuit_open'),
+      ] as never,
+    },
   ];
 }
 

@@ -2,12 +2,16 @@ import { SAMPLERS, type SamplerName } from './sampler.ts';
 import type { Propagator } from './trace-context.ts';
 
 export type OtelProtocol = 'http/protobuf' | 'http/json';
+/** `delta`: counters and histograms since the last export; gauges are as they are. */
+export type Temporality = 'cumulative' | 'delta';
 export type OtelExporter = 'otlp' | 'console';
 
 /** The export settings of one signal. */
 export interface SignalSettings {
   readonly exporters: readonly OtelExporter[];
   readonly protocol: OtelProtocol;
+  /** For metrics only. */
+  readonly temporality: Temporality;
 }
 
 /** The settings in the OTEL_* variables. The SDK's exporters read the others themselves. */
@@ -86,7 +90,27 @@ function readSignal(
     );
     exporters.splice(exporters.indexOf('otlp'), 1);
   }
-  return exporters.length > 0 ? { exporters, protocol: protocol as OtelProtocol } : undefined;
+  if (exporters.length === 0) return undefined;
+  const temporality = signal === 'metrics' ? readTemporality(env, problems) : 'cumulative';
+  return { exporters, protocol: protocol as OtelProtocol, temporality };
+}
+
+const TEMPORALITY = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE';
+
+function readTemporality(env: OtelVariables, problems: string[]): Temporality {
+  switch ((env[TEMPORALITY] || 'cumulative').toLowerCase()) {
+    case 'cumulative':
+      return 'cumulative';
+    // They differ in kinds of metrics that the proxy does not have.
+    case 'delta':
+    case 'lowmemory':
+      return 'delta';
+    default:
+      problems.push(
+        `${TEMPORALITY} must be cumulative, delta or lowmemory, not ${shown(env[TEMPORALITY] ?? '')}: cumulative is used.`,
+      );
+      return 'cumulative';
+  }
 }
 
 function readSampler(env: OtelVariables, problems: string[]): Pick<OtelSettings, 'sampler' | 'ratio'> {

@@ -16,6 +16,7 @@ import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opent
 import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { toResourceMetrics } from './metric-data.ts';
+import { MetricDeltas } from './metric-deltas.ts';
 import type { SignalSettings } from './otel-settings.ts';
 
 /** Reports the result of each export: undefined for a success. */
@@ -93,7 +94,7 @@ export interface MetricSink {
 
 /** Creates the exporters of metrics. @param since - when the counters began, wall clock. */
 export function createMetricSink(
-  { exporters, protocol }: SignalSettings,
+  { exporters, protocol, temporality }: SignalSettings,
   options: SdkOptions,
   since: number,
   onExport: OnExport,
@@ -101,6 +102,7 @@ export function createMetricSink(
   const resource = createResource(options.version);
   const scope = { name: SCOPE_NAME, version: options.version };
   const startTime = toHrTime(since);
+  const deltas = temporality === 'delta' ? new MetricDeltas(startTime) : undefined;
   const otlp = exporters.includes('otlp')
     ? protocol === 'http/json'
       ? new JsonMetricExporter()
@@ -108,12 +110,20 @@ export function createMetricSink(
     : undefined;
   return {
     async send(metrics, now) {
-      const collected = toResourceMetrics({ metrics, resource, scope, startTime, endTime: toHrTime(now) });
+      const endTime = toHrTime(now);
+      const cumulative = toResourceMetrics({ metrics, resource, scope, startTime, endTime });
+      const delta = deltas?.take(cumulative, endTime);
+      const collected = delta?.metrics ?? cumulative;
       if (exporters.includes('console')) options.print(JSON.stringify(collected.scopeMetrics));
-      if (!otlp) return;
+      if (!otlp) {
+        delta?.commit();
+        return;
+      }
       await new Promise<void>((resolve) => {
         otlp.export(collected, (result) => {
-          onExport(failureOf(result));
+          const failure = failureOf(result);
+          if (failure === undefined) delta?.commit();
+          onExport(failure);
           resolve();
         });
       });

@@ -44,9 +44,24 @@ describe('the variables of OpenTelemetry', () => {
       { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '2' },
       /OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not "2"/,
     ],
+    [
+      { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'both' },
+      /TEMPORALITY_PREFERENCE must be cumulative, delta or lowmemory, not "both"/,
+    ],
     [{ OTEL_PROPAGATORS: 'b3' }, /OTEL_PROPAGATORS must name tracecontext, baggage, xray or none, not "b3"/],
   ])('the invalid variables %j are reported', (env, problem) => {
     expect(readOtelSettings({ ...ENDPOINT, ...env })?.problems.join('\n')).toMatch(problem);
+  });
+
+  it.each([
+    [undefined, 'cumulative'],
+    ['', 'cumulative'],
+    ['Delta', 'delta'],
+    ['lowmemory', 'delta'],
+    ['both', 'cumulative'],
+  ])('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=%s means %s', (value, temporality) => {
+    const env = { ...ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: value };
+    expect(readOtelSettings(env)?.metrics?.temporality).toBe(temporality);
   });
 
   it('OTEL_PROPAGATORS selects the forms of the context', () => {
