@@ -33,6 +33,8 @@ export interface PoolDeps<T> {
   readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<ProbeResult>;
   /** Called after each health check. */
   readonly onChecked?: (item: T, healthy: boolean, error: unknown) => void;
+  /** Called when an opened item serves. */
+  readonly onOpened?: () => void;
   /** Called when an item becomes the primary. */
   readonly onPrimary: (item: T) => void;
   /** Called when an item could not be opened that is not only for callers, who get the error. */
@@ -545,6 +547,7 @@ export class Pool<T> {
     if (!this.#primary) this.#setPrimary(member);
     this.#advance();
     this.#sweeper.schedule();
+    this.#deps.onOpened?.();
     return member;
   }
 

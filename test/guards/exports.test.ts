@@ -53,6 +53,7 @@ it('the library exports exactly these names: a change of the list changes the pu
     'Events',
     'McpProxy',
     'OptionsError',
+    'PoolManager',
     'ProxyError',
     'SessionPool',
     'SessionPoolError',
@@ -107,7 +108,7 @@ console.log(JSON.stringify(names));`;
     './fetch': ['OptionsError', 'createSigV4Fetch'],
     './langchain': ['PeerError', 'langchainTools'],
     './listener': ['OptionsError', 'createListener'],
-    './pool': ['OptionsError', 'SessionPool', 'SessionPoolError', 'jwtIdentity'],
+    './pool': ['OptionsError', 'PoolManager', 'SessionPool', 'SessionPoolError', 'jwtIdentity'],
     './transport': ['OptionsError', 'SigV4ClientTransport', 'createProxy'],
   });
 });

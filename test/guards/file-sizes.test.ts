@@ -34,7 +34,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'made from the option tables: one member per option',
   },
   'library/session-pool/session-pool.ts': {
-    max: 380,
+    max: 420,
     reason: 'the public class of the session pool: a third of the lines is TSDoc',
   },
   'pool/pool.ts': {
@@ -54,7 +54,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one POST and its answers: every message that comes may settle the requests that wait',
   },
   'upstream/session/session-pool.ts': {
-    max: 380,
+    max: 420,
     reason: 'the sessions of one initialize: their replacement, their calls and their end share one state',
   },
   'upstream/session/session.ts': {
@@ -62,7 +62,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
   },
   'upstream/transport/answer.ts': {
-    max: 380,
+    max: 420,
     reason: 'most lines are texts: what each failed response means, and what to do',
   },
   'upstream/transport/signed-transport.ts': {

@@ -21,6 +21,7 @@ export type {
   SessionPoolOptions,
   TenantLimit,
 } from '../session-pool/options.ts';
+export { PoolManager, type PoolManagerOptions, type PoolStrategy } from '../session-pool/pool-manager.ts';
 export type { PoolSizeOptions } from '../session-pool/pool-size.ts';
 export type { PoolClient, PoolTransport, TransportContext } from '../session-pool/session.ts';
 export { SessionPool } from '../session-pool/session-pool.ts';

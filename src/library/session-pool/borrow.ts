@@ -1,5 +1,7 @@
+import { causeText } from '../../core/errors/errors.ts';
 import { headerProblem } from '../../upstream/options.ts';
 import { SessionPoolError } from './errors.ts';
+import type { PooledSession } from './session.ts';
 
 /** The caller of a borrow. */
 export interface CallerOptions {
@@ -64,4 +66,26 @@ export function tenantOf(
       if (name.toLowerCase() === header) return value;
   }
   return affinityKey;
+}
+
+/**
+ * Lets a session send the headers of a borrow, and those of its key.
+ * @throws SessionPoolError invalid-argument where its transport cannot.
+ */
+export function applyHeaders<C>(
+  session: PooledSession<C>,
+  headers: Readonly<Record<string, string>>,
+  ofKey: Readonly<Record<string, string>>,
+): void {
+  if (!session.canSend(headers))
+    throw new SessionPoolError(
+      'invalid-argument',
+      'headers',
+      'The transport of transportFactory cannot send headers of a borrow: use the fetch that it receives, or implement setHeaders.',
+    );
+  try {
+    session.setHeaders({ ...ofKey, ...headers }, true);
+  } catch (error) {
+    throw new SessionPoolError('invalid-argument', 'headers', causeText(error), { cause: error });
+  }
 }

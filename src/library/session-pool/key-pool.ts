@@ -1,4 +1,3 @@
-import { causeText } from '../../core/errors/errors.ts';
 import type { SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import type { ProbeResult } from '../../pool/health.ts';
@@ -6,8 +5,10 @@ import type { SessionLease as EngineLease } from '../../pool/members.ts';
 import { Pool } from '../../pool/pool.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
 import { AffinityKeys } from './affinity-keys.ts';
+import type { ScaleFacts } from './autoscaler.ts';
+import { applyHeaders } from './borrow.ts';
 import { SESSION_POOL_ERRORS } from './engine-errors.ts';
-import { connectFailed, SessionPoolError } from './errors.ts';
+import { connectFailed } from './errors.ts';
 import { fetchTools } from './fetch-tools.ts';
 import type { HookCaller, PoolCloseReason } from './hooks.ts';
 import type { KeyParts } from './identity.ts';
@@ -47,6 +48,8 @@ export class KeyPool<C extends PoolClient> {
   readonly #opener: SessionOpener<C>;
   readonly #affinity = new AffinityKeys<C>();
   #size: KeySize;
+  /** A session was lost since the last opening. */
+  #hasLost = false;
   /**
    * The headers of requests that belong to no borrow: those of the pool, and of the key's caller.
    */
@@ -95,6 +98,7 @@ export class KeyPool<C extends PoolClient> {
         counts.healthCheckFailures++;
         hooks.call('onHealthCheckFailed', { sessionId: session.id, key, error });
       },
+      onOpened: deps.onChanged,
       onPrimary: () => undefined,
       onOpenFailed: () => undefined,
       refusal: (failure) => connectFailed(failure),
@@ -159,19 +163,7 @@ export class KeyPool<C extends PoolClient> {
     affinityKey: string | undefined,
     headers: Readonly<Record<string, string>> | undefined,
   ): void {
-    if (headers) {
-      if (!session.sendsHeaders)
-        throw new SessionPoolError(
-          'invalid-argument',
-          'headers',
-          'The transport of transportFactory cannot send headers of a borrow: use the fetch that it receives, or implement setHeaders.',
-        );
-      try {
-        session.setHeaders({ ...this.#headers, ...headers }, true);
-      } catch (error) {
-        throw new SessionPoolError('invalid-argument', 'headers', causeText(error), { cause: error });
-      }
-    }
+    if (headers) applyHeaders(session, headers, this.#headers);
     this.#affinity.attach(session, affinityKey);
     this.active++;
     this.usedAt = this.#deps.config.clock.monotonic();
@@ -197,6 +189,14 @@ export class KeyPool<C extends PoolClient> {
     if (!found) return false;
     found.item.closeReason = 'evicted';
     return this.engine.retire(found.item, 'drain');
+  }
+
+  /** The facts by which the autoscaler decides. */
+  scaleFacts(): Omit<ScaleFacts, 'averageWaitMs' | 'floor'> {
+    const { engine, active } = this;
+    const unused = engine.serving.find(({ uses }) => uses === 0);
+    const longestIdleMs = unused ? this.#deps.config.clock.monotonic() - unused.usedAt : 0;
+    return { ...this.#size, active, open: engine.count, longestIdleMs };
   }
 
   /** When the session was used that was unused longest, and is not needed for the minimum. */
@@ -236,9 +236,10 @@ export class KeyPool<C extends PoolClient> {
   async #open(signal: AbortSignal, reason: SessionOpenReason): Promise<PooledSession<C>> {
     const { endpoint } = this.parts;
     const observe = (session: () => PooledSession<C> | undefined) => this.#observer(session);
-    const session = await this.#opener.open({ endpoint, headers: this.#headers, observe }, reason, signal);
-    queueMicrotask(this.#deps.onChanged);
-    return session;
+    // To the engine, also the first caller waits for a successor.
+    const cause = reason === 'recovery' && !this.#hasLost ? 'demand' : reason;
+    this.#hasLost = false;
+    return this.#opener.open({ endpoint, headers: this.#headers, observe }, cause, signal);
   }
 
   /** Observes the transport of a session, also while it is opened. */
@@ -259,6 +260,7 @@ export class KeyPool<C extends PoolClient> {
 
   /** The transport closed by itself. */
   #lost(session: PooledSession<C>): void {
+    this.#hasLost = true;
     this.#ended(session, 'lost');
     this.engine.lose(session);
   }

@@ -113,7 +113,12 @@ export async function openSession<C extends PoolClient>(
       setHeaders?.call(transport, next);
       headers.current = next;
     };
-    session = new PooledSession(client, transport, setHeaders || usesFetch ? apply : undefined);
+    session = new PooledSession(
+      client,
+      transport,
+      order.headers,
+      setHeaders || usesFetch ? apply : undefined,
+    );
     return session;
   } catch (error) {
     const opened = transport;

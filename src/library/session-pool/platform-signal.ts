@@ -1,4 +1,9 @@
-/** Clients of the SDK may combine a signal with others, which takes one of the platform. */
+import { abortable } from '../../core/time/waits.ts';
+
+/**
+ * Runs work under a signal of the platform, which clients of the SDK may combine with others.
+ * Rejects at an abort, also where the work goes on.
+ */
 export async function withPlatformSignal<T>(
   signal: AbortSignal,
   work: (platform: AbortSignal) => Promise<T>,
@@ -8,7 +13,7 @@ export async function withPlatformSignal<T>(
   if (signal.aborted) leave();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    return await work(controller.signal);
+    return await abortable(work(controller.signal), controller.signal);
   } finally {
     signal.removeEventListener('abort', leave);
   }

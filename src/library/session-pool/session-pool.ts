@@ -3,6 +3,7 @@ import { settleWithin } from '../../core/time/waits.ts';
 import type { SessionLease as EngineLease } from '../../pool/members.ts';
 import { OptionsError } from '../options-error.ts';
 import { BorrowAdmission } from './admission.ts';
+import { Autoscaler } from './autoscaler.ts';
 import { type BorrowOptions, type CallerOptions, sentHeaders } from './borrow.ts';
 import { notStarted, SessionPoolError, shuttingDown } from './errors.ts';
 import { HookCaller } from './hooks.ts';
@@ -37,6 +38,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   readonly #keys: KeyPools<C>;
   readonly #readiness: ReadyWaiters;
   #admission: BorrowAdmission;
+  #autoscaler: Autoscaler | undefined;
   #state: State = 'new';
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -100,6 +102,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
       throw lastFailure;
     }
     this.#isWarm = true;
+    this.#autoscaler = this.#newAutoscaler(pool);
     this.#readiness.look();
   }
 
@@ -120,6 +123,8 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   async #shutdown(): Promise<void> {
     const { clock, drainTimeoutMs } = this.#config;
     this.#isWarm = false;
+    this.#autoscaler?.stop();
+    this.#autoscaler = undefined;
     this.#admission.end();
     this.#readiness.end();
     await this.#keys.close((drained) =>
@@ -147,6 +152,15 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   /** True where the circuit breaker of the key without an identity refuses to open sessions. */
   isCircuitOpen(): boolean {
     return this.#keys.main?.isCircuitOpen === true;
+  }
+
+  /** The borrowed sessions and the callers that wait, of all keys. */
+  load(): { readonly active: number; readonly waiting: number } {
+    const { all } = this.#keys;
+    return {
+      active: all.reduce((total, { active }) => total + active, 0),
+      waiting: all.reduce((total, { engine }) => total + engine.waiting, 0),
+    };
   }
 
   /** True between `start` and `shutdown`. */
@@ -253,6 +267,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
     const size = { min: minSessions ?? min, max: maxSessions ?? max };
     const problems = sizeProblems(size);
     if (problems.length > 0) throw new OptionsError('SessionPool.resize', problems);
+    if (this.#autoscaler) this.#autoscaler.floor = size.min;
     this.#keys.resize(size);
   }
 
@@ -301,6 +316,29 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   #newAdmission(): BorrowAdmission {
     const { clock, rate, tenants } = this.#config;
     return new BorrowAdmission({ clock, rate, tenants, counts: this.#counts, hooks: this.#hooks });
+  }
+
+  #newAutoscaler(pool: KeyPool<C>): Autoscaler | undefined {
+    const { autoscale, clock } = this.#config;
+    return (
+      autoscale &&
+      new Autoscaler({
+        clock,
+        config: autoscale,
+        floor: this.#keys.size.min,
+        waits: () => this.#counts,
+        facts: () => pool.scaleFacts(),
+        onScale: (min, direction) => {
+          const { max } = this.#keys.size;
+          if (direction === 'up') this.#counts.autoscaleUps++;
+          else this.#counts.autoscaleDowns++;
+          const surplus = pool.size.min - min;
+          this.#keys.resize({ min, max });
+          if (surplus > 0) pool.engine.retireIdle(surplus, autoscale.scaleDownIdleMs);
+          this.#hooks.call('onAutoscale', { direction, minSessions: min });
+        },
+      })
+    );
   }
 
   #assertStarted(): void {

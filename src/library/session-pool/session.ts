@@ -52,6 +52,8 @@ export class PooledSession<C> {
   readonly id = randomBytes(6).toString('hex');
   readonly client: C;
   readonly transport: PoolTransport;
+  /** The headers that it was opened with. */
+  readonly openedWith: Readonly<Record<string, string>>;
   readonly #applyHeaders: ((headers: Readonly<Record<string, string>>) => void) | undefined;
   /** The affinity key that borrowed it last. */
   affinityKey: string | undefined = undefined;
@@ -66,16 +68,19 @@ export class PooledSession<C> {
   constructor(
     client: C,
     transport: PoolTransport,
+    openedWith: Readonly<Record<string, string>>,
     applyHeaders: ((headers: Readonly<Record<string, string>>) => void) | undefined,
   ) {
     this.client = client;
     this.transport = transport;
+    this.openedWith = openedWith;
     this.#applyHeaders = applyHeaders;
   }
 
-  /** True where it can send the headers of a borrow. */
-  get sendsHeaders(): boolean {
-    return this.#applyHeaders !== undefined;
+  /** True where it can send these headers. */
+  canSend(headers: Readonly<Record<string, string>>): boolean {
+    if (this.#applyHeaders) return true;
+    return Object.entries(headers).every(([name, value]) => this.openedWith[name] === value);
   }
 
   /** Sends these headers from now on. @param own - false where they are those of all borrows. */

@@ -1,0 +1,102 @@
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { AutoscaleConfig } from './read-options.ts';
+
+/** The facts of a decision. */
+export interface ScaleFacts {
+  /** The moving average of the waits for a session, in milliseconds. */
+  readonly averageWaitMs: number;
+  /** Borrowed sessions. */
+  readonly active: number;
+  /** Open sessions. */
+  readonly open: number;
+  readonly min: number;
+  readonly max: number;
+  /** The minimum that the program has set. */
+  readonly floor: number;
+  /** How long the session is unused that was unused longest; 0 where all are borrowed. */
+  readonly longestIdleMs: number;
+}
+
+/** Above and below these parts of borrowed sessions, the pool is busy or idle. */
+const BUSY = 0.8;
+const IDLE = 0.3;
+/** The weight of the newest interval. */
+const ALPHA = 0.3;
+
+/** Returns the new minimum. Pure. */
+export function scaledMinimum(
+  facts: ScaleFacts,
+  { scaleUpMs, scaleDownIdleMs, step }: AutoscaleConfig,
+): number {
+  const { averageWaitMs, active, open, min, max, floor, longestIdleMs } = facts;
+  const used = open === 0 ? 0 : active / open;
+  // More than are open: a greater number that is still less would add no session.
+  if ((averageWaitMs > scaleUpMs || used > BUSY) && open < max)
+    return Math.min(max, Math.max(min, open) + step);
+  if (longestIdleMs >= scaleDownIdleMs && used < IDLE) return Math.max(floor, Math.min(min, min - step));
+  return min;
+}
+
+export interface AutoscalerDeps {
+  readonly clock: Clock;
+  readonly config: AutoscaleConfig;
+  readonly facts: () => Omit<ScaleFacts, 'averageWaitMs' | 'floor'>;
+  /** All borrows so far, and their waits. */
+  readonly waits: () => { readonly borrows: number; readonly waitMs: number };
+  readonly floor: number;
+  readonly onScale: (min: number, direction: 'up' | 'down') => void;
+}
+
+/** Changes the minimum of sessions with the load, at intervals. */
+export class Autoscaler {
+  readonly #deps: AutoscalerDeps;
+  #timer: Timer | undefined;
+  #averageWaitMs = 0;
+  #last = { borrows: 0, waitMs: 0 };
+  #changedAt = Number.NEGATIVE_INFINITY;
+  /** The minimum that the program has set. */
+  floor: number;
+
+  constructor(deps: AutoscalerDeps) {
+    this.#deps = deps;
+    this.floor = deps.floor;
+    this.#last = { ...deps.waits() };
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #schedule(): void {
+    const { clock, config } = this.#deps;
+    const check = (): void => {
+      this.#check();
+      this.#schedule();
+    };
+    this.#timer = clock.schedule(config.checkMs, check, { keepAlive: false });
+  }
+
+  #check(): void {
+    const { clock, config, facts, onScale } = this.#deps;
+    // Also while no change is due, so that the average is no older than an interval.
+    this.#measure();
+    const now = clock.monotonic();
+    if (now - this.#changedAt < config.cooldownMs) return;
+    const current = facts();
+    const min = scaledMinimum({ ...current, averageWaitMs: this.#averageWaitMs, floor: this.floor }, config);
+    if (min === current.min) return;
+    this.#changedAt = now;
+    onScale(min, min > current.min ? 'up' : 'down');
+  }
+
+  #measure(): void {
+    const { borrows, waitMs } = this.#deps.waits();
+    // The program may have set the counts to 0.
+    const count = borrows < this.#last.borrows ? borrows : borrows - this.#last.borrows;
+    const waited = borrows < this.#last.borrows ? waitMs : waitMs - this.#last.waitMs;
+    const mean = count === 0 ? 0 : waited / count;
+    this.#averageWaitMs = ALPHA * mean + (1 - ALPHA) * this.#averageWaitMs;
+    this.#last = { borrows, waitMs };
+  }
+}
