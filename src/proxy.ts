@@ -292,6 +292,14 @@ export class McpProxy {
   }
 
   /**
+   * The signed transport of the default profile.
+   * @internal
+   */
+  get defaultTransport(): SignedTransport {
+    return this.profileTransport(this.#settings.defaultProfile).transport;
+  }
+
+  /**
    * The identity that signs for a profile, as far as it is known without a request.
    * @internal
    */

@@ -72,6 +72,9 @@ export class SigV4ClientTransport {
   #proxy: McpProxy | undefined;
   #client: Client | undefined;
   #relay: Relay | undefined;
+  #notDeleted: string | undefined;
+  /** Ends the streams that were resumed. */
+  readonly #streams = new AbortController();
 
   /**
    * @param target - the endpoint, for a proxy of the transport's own, or a proxy that several
@@ -113,6 +116,9 @@ export class SigV4ClientTransport {
       get session() {
         return transport.#known;
       },
+      onNotDeleted: (how) => {
+        transport.#notDeleted = how;
+      },
     };
     this.#relay = proxy.connectClient(async (text) => this.#receive(text), this.#client);
   }
@@ -121,11 +127,14 @@ export class SigV4ClientTransport {
     return this.#state === 'closed';
   }
 
+  get #stateText(): string {
+    return `SigV4ClientTransport: ${this.#isClosed ? 'closed' : 'not started'}`;
+  }
+
   /** Sends a message, or an array of messages. Resolves when the transport has accepted it. */
   async send(message: object | readonly object[], options: TransportSendOptions = {}): Promise<void> {
     const relay = this.#relay;
-    if (!relay || this.#isClosed)
-      throw new Error(`SigV4ClientTransport: ${this.#isClosed ? 'closed' : 'not started'}`);
+    if (!relay || this.#isClosed) throw new Error(this.#stateText);
     const { requestSignal } = options;
     const sending = sendOptionsOf(options);
     requestSignal?.throwIfAborted();
@@ -171,10 +180,53 @@ export class SigV4ClientTransport {
     this.#headers = checkedHeaders(headers);
   }
 
-  /** Ends the session at the server, waiting at most a second for its answer. Never throws. */
+  /**
+   * Ends the session at the server, waiting at most a second for its answer. A server that answers
+   * 405 ends its sessions itself.
+   * @throws Error where the server did not end the session, as the SDK's transport does.
+   */
   async terminateSession(): Promise<void> {
+    if (!this.#client) return;
+    this.#notDeleted = undefined;
+    await this.#proxy?.closeClient(this.#client, { keep: false });
     this.#known = undefined;
-    if (this.#client) await this.#proxy?.closeClient(this.#client, { keep: false });
+    if (this.#notDeleted === undefined) return;
+    const error = new Error(`Failed to terminate session: ${this.#notDeleted}`);
+    this.onerror?.(error);
+    throw error;
+  }
+
+  /**
+   * Continues a stream of the session after an event: messages that were sent later arrive again,
+   * under their own ids. Resolves when the server has opened the stream.
+   * @throws Error where the server does not resume it.
+   */
+  async resumeStream(
+    lastEventId: string,
+    { onresumptiontoken: onEventId }: Pick<TransportSendOptions, 'onresumptiontoken'> = {},
+  ): Promise<void> {
+    const proxy = this.#proxy;
+    if (!proxy || this.#isClosed) throw new Error(this.#stateText);
+    const session = (this.#client && proxy.sessionOf(this.#client)) ?? this.#known;
+    const fail = (error: unknown): Error => {
+      const known = error instanceof Error ? error : new Error(String(error));
+      if (!this.#isClosed) this.onerror?.(known);
+      return known;
+    };
+    const { openResumedStream } = await import('./resumed-stream.ts');
+    const read = await openResumedStream({
+      transport: proxy.defaultTransport,
+      session,
+      headers: this.#headers,
+      lastEventId,
+      signal: this.#streams.signal,
+      deliver: ({ text }) => this.#receive(text),
+      onEventId,
+      onDropped: (reason) => this.onerror?.(new Error(`SigV4ClientTransport: dropped ${reason}`)),
+    }).catch((error: unknown) => {
+      throw fail(error);
+    });
+    void read().catch(fail);
   }
 
   /**
@@ -184,6 +236,7 @@ export class SigV4ClientTransport {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#state = 'closed';
+    this.#streams.abort(new Error('SigV4ClientTransport: closed'));
     this.#relay?.abandon();
     this.onclose?.();
     if (this.#client) await this.#proxy?.closeClient(this.#client, { keep: true });

@@ -170,6 +170,8 @@ export class Upstream {
    * @param keep - true: they stay open at the server.
    */
   async closeClient(client: Client, { keep }: { readonly keep: boolean }): Promise<void> {
+    // A session that is continued is deleted also where no message was sent on it.
+    if (!keep && client.session) this.#sessionsOf(client, this.#deps.defaultProfile, async () => undefined);
     const keys = [...this.#profiles].map((profile) => keyOf(client, profile));
     const all = keys.map((key) => this.#clientSessions.get(key));
     for (const key of keys) this.#clientSessions.delete(key);

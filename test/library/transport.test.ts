@@ -1,8 +1,9 @@
 import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createProxy, OptionsError, SigV4ClientTransport } from '../../src/library/index.ts';
 import { afterThisTest } from '../support/cleanup.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { startSdkServer } from '../support/sdk-servers.ts';
@@ -172,4 +173,83 @@ it('a transport that was not started, was started twice or is closed refuses mes
   await expect(transport.start()).rejects.toThrow('called before');
   await transport.close();
   await expect(transport.send({})).rejects.toThrow('closed');
+});
+
+describe('the end of a session', () => {
+  // A clock that stands still: the wait for the server has no end.
+  const session = { ...OPTIONS, clock: new FakeClock(), sessionId: 's', protocolVersion: '2025-11-25' };
+  const startWith = async (status: number) => {
+    const server = await ScriptedServer.start((_request, response) => void response.writeHead(status).end());
+    const transport = new SigV4ClientTransport(server.url, session);
+    const errors: string[] = [];
+    transport.onerror = ({ message }) => errors.push(message);
+    await transport.start();
+    afterThisTest(() => transport.close());
+    return { server, transport, errors };
+  };
+
+  it.each([200, 204, 405])(
+    'terminateSession deletes a continued session on which nothing was sent, and accepts HTTP %i',
+    async (status) => {
+      const { server, transport, errors } = await startWith(status);
+      await transport.terminateSession();
+      await transport.terminateSession();
+      expect(server.requests.map(({ method, headers }) => [method, headers['mcp-session-id']])).toEqual([
+        ['DELETE', 's'],
+      ]);
+      expect([transport.sessionId, errors]).toEqual([undefined, []]);
+    },
+  );
+
+  it.each([400, 403, 404, 500])(
+    'terminateSession rejects where the server answers HTTP %i',
+    async (status) => {
+      const { transport, errors } = await startWith(status);
+      const failed = `Failed to terminate session: HTTP ${status} to DELETE`;
+      await expect(transport.terminateSession()).rejects.toThrow(failed);
+      expect(errors).toEqual([failed]);
+    },
+  );
+
+  it('terminateSession rejects where the server cannot be reached, and close still works', async () => {
+    const transport = new SigV4ClientTransport('http://127.0.0.1:9/mcp', session);
+    await transport.start();
+    await expect(transport.terminateSession()).rejects.toThrow('Failed to terminate session: ');
+    await transport.close();
+  });
+});
+
+it('resumeStream delivers what the server sent after an event, under its own ids, and reports event ids', async () => {
+  const server = await ScriptedServer.start((request, response) => {
+    if (request.headers['last-event-id'] !== '7') return void response.writeHead(400).end();
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('id: 8\ndata: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n');
+    response.end('id: 9\ndata: {"jsonrpc":"2.0","id":"","result":{}}\n\n');
+  });
+  const options = { sessionId: 's', protocolVersion: '2025-11-25', headers: { 'x-tenant': 'a' } };
+  const transport = new SigV4ClientTransport(server.url, { ...OPTIONS, ...options });
+  const received: object[] = [];
+  const tokens: string[] = [];
+  const errors: string[] = [];
+  transport.onmessage = (message) => received.push(message);
+  transport.onerror = ({ message }) => errors.push(message);
+  await expect(transport.resumeStream('7')).rejects.toThrow('not started');
+  await transport.start();
+  await transport.resumeStream('7', { onresumptiontoken: (token) => tokens.push(token) });
+  await expect.poll(() => tokens).toEqual(['8', '9']);
+  expect(received).toEqual([
+    { jsonrpc: '2.0', method: 'notifications/tools/list_changed' },
+    { jsonrpc: '2.0', id: '', result: {} },
+  ]);
+  expect(server.requests[0]?.headers).toMatchObject({
+    'mcp-session-id': 's',
+    'mcp-protocol-version': '2025-11-25',
+    'x-tenant': 'a',
+    authorization: expect.stringMatching(/^AWS4-HMAC-SHA256 /),
+  });
+  const refused = 'the server does not resume the stream: HTTP 400';
+  await expect(transport.resumeStream('0')).rejects.toThrow(refused);
+  expect(errors).toEqual([refused]);
+  await transport.close();
+  await expect(transport.resumeStream('7')).rejects.toThrow('closed');
 });

@@ -15,6 +15,8 @@ export interface Client {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** A session of an earlier run that the client continues; read before its first message. */
   readonly session?: KnownSession | undefined;
+  /** Called where the server does not delete its session, with what it did. */
+  readonly onNotDeleted?: ((how: string) => void) | undefined;
 }
 
 /** A session that the server has opened for someone else, or in an earlier run. */

@@ -61,6 +61,9 @@ const EVENT_STREAM = 'text/event-stream';
 const DONE = Promise.resolve();
 const SENDABLE = /^[\x21-\x7e]+$/;
 
+/** 405: the server does not let clients end sessions, and ends them itself. */
+const endsSession = (status: number): boolean => (status >= 200 && status < 300) || status === 405;
+
 /** A temporary fault; the notification may safely be sent twice. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
@@ -551,10 +554,15 @@ export class Session implements Origin {
         signal: late.signal,
         observer: { onAttempt: (lease) => lease.cancelOn(late.signal) },
       })
-      .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
-    const how = await settleWithin(clock, DELETE_WAIT_MS, deletion);
+      .then(
+        ({ response: { status } }) => ({ how: `HTTP ${status} to DELETE`, done: endsSession(status) }),
+        (error: unknown) => ({ how: causeText(error), done: false }),
+      );
+    const outcome = await settleWithin(clock, DELETE_WAIT_MS, deletion);
+    const { how, done } = outcome ?? { how: 'no answer to DELETE in time', done: false };
     late.abort(new Error('no answer to DELETE in time'));
     this.#affinity.drop();
-    this.#reportEnd(reason, how ?? 'no answer to DELETE in time');
+    if (!done) this.#deps.client?.onNotDeleted?.(how);
+    this.#reportEnd(reason, how);
   }
 }
