@@ -10,8 +10,10 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Measures that a change is likely to slow down, in under three minutes. Times and memory: less is better. */
 const ROWS = [
   { title: 'Spawn to the answer to `initialize`', of: ['start', 'ms'] },
+  { title: 'The same at the first start of all', of: ['start', 'firstMs'] },
   { title: 'First call after `initialize`', of: ['warm-cold', 'first'] },
   { title: 'One call at a time, p50', of: ['one-at-a-time', 'p50'] },
+  { title: 'Calls/s after the start, 32 in flight', of: ['throughput', 'cold'], more: true },
   { title: 'Calls/s, 8 in flight', of: ['throughput', 'at8'], more: true },
   { title: 'Calls/s, 32 in flight', of: ['throughput', 'at32'], more: true },
   { title: 'Calls/s, 128 in flight', of: ['throughput', 'at128'], more: true },

@@ -12,6 +12,9 @@ const INITIALIZE = {
   clientInfo: { name: 'bench', version: '0.0.0' },
 };
 
+/** How long a process may take to leave. */
+const LEAVING_MS = 500;
+
 export class StdioClient {
   #child;
   #pending = new Map();
@@ -116,8 +119,11 @@ export class StdioClient {
     this.#child.stdin.end();
   }
 
+  /** Ends the process as the MCP specification asks of clients: its input first, by force if it stays. */
   async close() {
-    this.#child.kill('SIGKILL');
+    this.#child.stdin.end();
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), LEAVING_MS);
     await this.exited;
+    clearTimeout(late);
   }
 }
