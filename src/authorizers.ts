@@ -75,6 +75,7 @@ function kindSettingsOf(settings: Settings): KindSettings {
 /** The principal of the default profile's requests, if it is known before the first one. */
 export async function foreseenPrincipal(settings: Settings): Promise<Principal | undefined> {
   const { auth, scope, defaultProfile, env } = settings;
+  if (auth === 'oauth') return (await import('./oauth-wiring.ts')).foreseenLogin(settings);
   if (!scope || !signsWithAws(auth)) return undefined;
   return staticPrincipal(defaultProfile || undefined, env, roleOf(settings));
 }

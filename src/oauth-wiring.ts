@@ -1,4 +1,5 @@
 import type { Authorizer } from './auth/authorizer.ts';
+import { clientPrincipal, loginPrincipal } from './auth/oauth/access-token.ts';
 import { ClientTokens } from './auth/oauth/client-tokens.ts';
 import { LoginStore, type StoreKind } from './auth/oauth/login-store.ts';
 import { OAuthAuthorizer } from './auth/oauth/oauth-authorizer.ts';
@@ -9,7 +10,7 @@ import { loadOAuthSdk } from './auth/oauth/sdk.ts';
 import { loginFolder } from './auth/oauth/state-folder.ts';
 import { StoredLogin } from './auth/oauth/stored-login.ts';
 import type { Events } from './core/pipeline/events.ts';
-import type { Clock } from './core/time/clock.ts';
+import { type Clock, systemClock } from './core/time/clock.ts';
 import type { Settings } from './settings.ts';
 import type { Connector } from './upstream/http/undici.ts';
 import { createWebFetch } from './upstream/http/web-fetch.ts';
@@ -34,6 +35,7 @@ export function oauthSettingsOf(settings: Settings, profile: string): OAuthSetti
     // AWS_PROFILE differs between a terminal and an MCP client, and names no login.
     profile: settings.from.profile === 'AWS_PROFILE' ? '' : profile,
     env: settings.env,
+    variables: { ...settings.fileVariables, ...settings.env },
   };
 }
 
@@ -45,6 +47,14 @@ export const loginStoreOf = (settings: OAuthSettings, clock: Clock): LoginStore 
     kind: settings.store,
     clock,
   });
+
+/** The principal of the default profile's login; undefined without a login. */
+export async function foreseenLogin(all: Settings): Promise<string | undefined> {
+  const settings = oauthSettingsOf(all, all.defaultProfile);
+  if (settings.flow === 'client-credentials') return clientPrincipal(settings.clientId ?? '');
+  const record = await loginStoreOf(settings, systemClock).read();
+  return record?.tokens && loginPrincipal(record);
+}
 
 /** Loads the SDK, and opens connections as requests to the server do. */
 export async function oauthDepsOf(
@@ -70,6 +80,9 @@ export function createOAuthAuthorizer(
 ): Authorizer {
   const { clock, events, onIdentityChange } = wiring;
   const settings = oauthSettingsOf(all, profile);
+  const { clientSecretEnv: name, variables } = settings;
+  const secret = name === undefined ? undefined : variables[name];
+  if (secret) events.emit({ type: 'secret.known', value: secret, lasting: true });
   const deps = (signal: AbortSignal): Promise<OAuthDeps> => oauthDepsOf(settings, wiring, signal);
   const options = { settings, clock, events, deps, onIdentityChange };
   const source =

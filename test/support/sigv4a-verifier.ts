@@ -54,7 +54,9 @@ function knownPublicKey(accessKeyId: string, secretAccessKey: string): Point {
   return known;
 }
 
-/** True if the set of the signature, with `*` at the end of a name for any ending, has the region. */
+/**
+ * True if the set of the signature, with `*` at the end of a name for any ending, has the region.
+ */
 const includes = (set: string, region: string): boolean =>
   set.split(',').some((name) => {
     const pattern = name.trim();

@@ -1,7 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import type { Credential } from '../authorizer.ts';
 import type { BearerChallenge } from './challenge.ts';
-import type { HeldTokens } from './login-record.ts';
+import type { HeldTokens, LoginRecord } from './login-record.ts';
 
 /** An OAuth access token, which authenticates requests. Immutable. */
 export interface AccessToken extends Credential {
@@ -37,6 +37,12 @@ export interface TokenSource {
   /** The instruction for the user when the token cannot be renewed. */
   readonly renewal: string;
 }
+
+/** The identity of a login: a renewal keeps it, the next login has another. */
+export const loginPrincipal = ({ login, endpoint }: LoginRecord): string => `oauth ${login ?? endpoint}`;
+
+/** The identity of a client that authenticates as itself. */
+export const clientPrincipal = (clientId: string): string => `oauth client ${clientId}`;
 
 /** The characters of a Bearer token (RFC 6750, section 2.1), and those of less strict servers. */
 const TOKEN = /^[\x21-\x7e]+$/;

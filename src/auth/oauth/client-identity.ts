@@ -35,11 +35,13 @@ export function configuredClient({
   clientId,
   clientSecretEnv,
   issuer,
-  env,
-}: Pick<OAuthSettings, 'clientId' | 'clientSecretEnv' | 'issuer' | 'env'>): RegisteredClient | undefined {
+  variables,
+}: Pick<OAuthSettings, 'clientId' | 'clientSecretEnv' | 'issuer' | 'variables'>):
+  | RegisteredClient
+  | undefined {
   if (clientId === undefined || isMetadataUrl(clientId)) return undefined;
   if (clientSecretEnv === undefined) return { client_id: clientId, ...(issuer ? { issuer } : {}) };
-  const secret = env[clientSecretEnv];
+  const secret = variables[clientSecretEnv];
   if (!secret)
     throw new ClientConfigError(
       `the variable ${clientSecretEnv} of --oauth-client-secret-env is empty or not set`,
@@ -69,11 +71,17 @@ export async function obtainClient(
       `the authorization server ${issuer} registers no clients: register mcp-sigv4-proxy there, and pass its client id with --oauth-client-id`,
     );
   const { flow, redirectUri, scope } = request;
-  const registered = await sdk.registerClient(authorizationServer, {
-    ...(metadata ? { metadata } : {}),
-    clientMetadata: clientMetadata(flow, redirectUri, metadata),
-    ...(scope === undefined ? {} : { scope }),
-    fetchFn: fetch,
+  const register = (scopes: { readonly scope?: string }) =>
+    sdk.registerClient(authorizationServer, {
+      ...(metadata ? { metadata } : {}),
+      clientMetadata: clientMetadata(flow, redirectUri, metadata),
+      ...scopes,
+      fetchFn: fetch,
+    });
+  const registered = await register(scope === undefined ? {} : { scope }).catch((error: unknown) => {
+    // Some servers register no scopes of resources, but grant them.
+    if (scope !== undefined && error instanceof sdk.RegistrationRejectedError) return register({});
+    throw error;
   });
   const redirects = redirectUri === undefined ? {} : { redirect_uris: [redirectUri] };
   return { ...redirects, ...registered, issuer };

@@ -4,6 +4,7 @@ import { abortable, settleWithin, withTimeout } from '../../core/time/waits.ts';
 import {
   type AccessToken,
   accessTokenOf,
+  clientPrincipal,
   MIN_RENEWAL_INTERVAL_MS,
   type TokenSource,
 } from './access-token.ts';
@@ -131,7 +132,7 @@ export class ClientTokens implements TokenSource {
     });
     const tokens = await requestTokens(deps, discovery, client, { grant_type: 'client_credentials' }, scope);
     events.emit({ type: 'secret.known', value: tokens.access_token });
-    this.#token = accessTokenOf(heldTokens(tokens, clock.now()), `oauth client ${client.client_id}`);
+    this.#token = accessTokenOf(heldTokens(tokens, clock.now()), clientPrincipal(client.client_id));
     return this.#token;
   }
 }

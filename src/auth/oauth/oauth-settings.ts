@@ -22,6 +22,8 @@ export interface OAuthSettings {
   /** "" or the name of the profile that the login belongs to. */
   readonly profile: string;
   readonly env: NodeJS.ProcessEnv;
+  /** The variables that an option may name: those of `--env-file` too. */
+  readonly variables: NodeJS.ProcessEnv;
 }
 
 /** True for an https URL with a path, which names a client id metadata document. */

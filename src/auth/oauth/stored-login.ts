@@ -6,6 +6,7 @@ import { abortable, settleWithin, withTimeout } from '../../core/time/waits.ts';
 import {
   type AccessToken,
   accessTokenOf,
+  loginPrincipal,
   MIN_RENEWAL_INTERVAL_MS,
   type TokenSource,
 } from './access-token.ts';
@@ -200,7 +201,7 @@ export class StoredLogin implements TokenSource {
     const { events, onIdentityChange } = this.#options;
     for (const value of [tokens.access_token, tokens.refresh_token])
       if (value !== undefined) events.emit({ type: 'secret.known', value });
-    const principal = `oauth ${record.login ?? record.endpoint}`;
+    const principal = loginPrincipal(record);
     this.#held = {
       token: accessTokenOf(tokens, principal),
       record,

@@ -1,4 +1,4 @@
-import { signsWithAws } from '../../auth/kinds.ts';
+import { maySignWithAws } from '../../auth/kinds.ts';
 import type { CommandContext } from '../command.ts';
 import { profileText } from '../doctor/credentials.ts';
 import { runAwsLogin } from './aws-login.ts';
@@ -8,7 +8,7 @@ import { runOAuthLogin } from './oauth-login.ts';
 export async function run(context: CommandContext): Promise<number> {
   const { settings, stdout, args } = context;
   if (settings.auth === 'oauth') return runOAuthLogin(context);
-  if (signsWithAws(settings.auth)) return runAwsLogin(context);
+  if (maySignWithAws(settings.auth)) return runAwsLogin(context);
   const profile = args.words[0] ?? settings.defaultProfile;
   stdout.write(`${profileText(profile)} needs no login: requests use --auth ${settings.auth}.\n`);
   return 0;

@@ -1,4 +1,4 @@
-import { signsWithAws } from '../../auth/kinds.ts';
+import { maySignWithAws } from '../../auth/kinds.ts';
 import { logout } from '../../auth/oauth/logout.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import { systemClock } from '../../core/time/clock.ts';
@@ -14,7 +14,7 @@ import { withOAuth } from './with-oauth.ts';
 export async function run(context: CommandContext): Promise<number> {
   const { settings, stdout, args } = context;
   if (settings.auth === 'oauth') return runOAuthLogout(context);
-  if (signsWithAws(settings.auth)) return runAwsLogout(context);
+  if (maySignWithAws(settings.auth)) return runAwsLogout(context);
   const profile = args.words[0] ?? settings.defaultProfile;
   stdout.write(`${profileText(profile)} needs no login: requests use --auth ${settings.auth}.\n`);
   return 0;

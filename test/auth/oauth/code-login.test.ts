@@ -77,6 +77,7 @@ async function depsFor(origin: string): Promise<OAuthDeps> {
     store: 'file',
     profile: '',
     env: {},
+    variables: {},
   };
   return { settings, sdk: await loadOAuthSdk(), fetch: createOAuthFetch(fetch, endpoint) };
 }

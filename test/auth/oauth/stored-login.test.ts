@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LoginRecord } from '../../../src/auth/oauth/login-record.ts';
 import { LoginStore } from '../../../src/auth/oauth/login-store.ts';
 import { createOAuthFetch, type Fetch } from '../../../src/auth/oauth/oauth-fetch.ts';
@@ -25,6 +25,7 @@ const settings: OAuthSettings = {
   store: 'file',
   profile: '',
   env: {},
+  variables: {},
 };
 const METADATA = {
   issuer: ISSUER,
@@ -126,9 +127,12 @@ describe('the tokens of a stored login', () => {
     await clock.advance(MAX_EARLY_WAIT_MS);
     expect(await early).toBe('Bearer first');
     await clock.advance(MAX_RENEWAL_MS);
-    expect(events.find(({ type }) => type === 'credentials.refresh-failed')).toMatchObject({
-      message: expect.stringContaining('no answer within 60 s'),
-    });
+    // The lock is a file, so that the end of the attempt needs real turns.
+    await vi.waitFor(() =>
+      expect(events.find(({ type }) => type === 'credentials.refresh-failed')).toMatchObject({
+        message: expect.stringContaining('no answer within 60 s'),
+      }),
+    );
     await clock.advance(hour);
     const late = expect(textOf(login)).rejects.toMatchObject({ reason: 'no-credentials', sent: 'no' });
     await clock.advance(MAX_RENEWAL_MS);
