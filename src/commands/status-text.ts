@@ -51,7 +51,7 @@ export function statusText(report: StatusReport, width: number | undefined): str
   return lines.map((line) => `${width === undefined ? line : truncate(line, width)}\n`).join('');
 }
 
-function profileLines(profile: ProfileSnapshot, { identities }: StatusReport): string[] {
+function profileLines(profile: ProfileSnapshot, { identities, listener }: StatusReport): string[] {
   const { credentials, state, backpressure } = profile;
   const identity = identities[profile.profile];
   const account = identity?.account ? `account ${identity.account}` : 'account unknown';
@@ -75,10 +75,11 @@ function profileLines(profile: ProfileSnapshot, { identities }: StatusReport): s
         ({ used, idle, waiting }) =>
           `  connections  ${used} in use, ${idle} idle, ${waiting} requests waiting`,
       ),
-    `  sessions     ${profile.active} active, ${profile.idle} idle, ${profile.sessionsCreated} opened, ${profile.sessionsDestroyed} closed`,
+    `  sessions     ${listener && profile.sessionsCreated === 0 ? 'those of the clients' : `${profile.active} active, ${profile.idle} idle, ${profile.sessionsCreated} opened, ${profile.sessionsDestroyed} closed`}`,
     `  queue        ${state.backpressure ? `${backpressure.active} running, ${backpressure.queued} queued, ${backpressure.totalRejected} refused` : 'off'}`,
     `  rate         ${profile.throttled} throttled, ${state.rateWaiting} waiting`,
     `  calls        ${profile.calls}, ${profile.callErrors} errors, ${profile.toolErrors} tool errors, ${profile.cancelled} cancelled, ${profile.retryAttempts} retries`,
+    `  server time  p50 ${duration(profile.serverTime.p50)}, p95 ${duration(profile.serverTime.p95)}, without waits`,
     `  waits        ${waits.length === 0 ? 'none' : waits.join('; ')}`,
   ];
 }
@@ -106,8 +107,8 @@ function errorLines(profiles: readonly ProfileSnapshot[]): string[] {
     '',
     'recent errors',
     ...errors.map(
-      ({ at, method, tool, reason, message }) =>
-        `  ${new Date(at).toISOString().slice(11, 19)}  ${method}${tool ? ` ${tool}` : ''}  ${reason}: ${message.replaceAll('\n', ' ')}`,
+      ({ at, times, method, tool, reason, message }) =>
+        `  ${new Date(at).toISOString().slice(11, 19)}  ${method}${tool ? ` ${tool}` : ''}  ${times > 1 ? `${times} times ` : ''}${reason}: ${message.replaceAll('\n', ' ')}`,
     ),
   ];
 }

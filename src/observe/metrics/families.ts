@@ -25,6 +25,8 @@ export class Histogram {
   readonly counts: number[];
   sum = 0;
   count = 0;
+  /** The largest value. */
+  max = 0;
 
   constructor(bounds: readonly number[]) {
     this.bounds = bounds;
@@ -38,16 +40,19 @@ export class Histogram {
     this.counts[at] = (this.counts[at] ?? 0) + 1;
     this.sum += value;
     this.count++;
+    if (value > this.max) this.max = value;
   }
 
   addAll(other: Histogram): void {
     for (const [at, count] of other.counts.entries()) this.counts[at] = (this.counts[at] ?? 0) + count;
     this.sum += other.sum;
     this.count += other.count;
+    this.max = Math.max(this.max, other.max);
   }
 
   /**
-   * The value below which the share of all values lies, estimated within its bucket; 0 if empty.
+   * The value below which the share of all values lies, estimated within its bucket and never above
+   * the largest value; 0 if empty.
    */
   quantile(share: number): number {
     if (this.count === 0) return 0;
@@ -56,12 +61,12 @@ export class Histogram {
     for (const [at, count] of this.counts.entries()) {
       if (count > 0 && below + count >= wanted) {
         const low = at === 0 ? 0 : (this.bounds[at - 1] ?? 0);
-        const high = this.bounds[at] ?? low;
+        const high = Math.min(this.bounds[at] ?? this.max, this.max);
         return low + ((high - low) * (wanted - below)) / count;
       }
       below += count;
     }
-    return this.bounds.at(-1) ?? 0;
+    return this.max;
   }
 }
 

@@ -15,10 +15,12 @@ export interface ProxyMetricsDeps {
   readonly isTool: (name: string, profile: string) => boolean;
 }
 
-/** An error of a recent call, with the advice in its message. */
+/** An error of recent calls, with the advice in its message. */
 export interface RecentError {
-  /** Milliseconds since 1970. */
+  /** When it occurred last, in milliseconds since 1970. */
   readonly at: number;
+  /** How often it occurred while it is kept. */
+  readonly times: number;
   readonly method: string;
   readonly tool: string;
   readonly reason: string;

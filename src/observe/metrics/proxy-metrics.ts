@@ -101,16 +101,24 @@ export class ProxyMetrics implements Measured {
     return this.#tools.of(target, () => outcome === 'ok' || this.deps.isTool(target ?? '', profile));
   }
 
-  #addError({ method, reason, message }: CallRecord, profile: string, tool: string): void {
+  #addError(
+    { method: named, reason = 'internal', message = '' }: CallRecord,
+    profile: string,
+    tool: string,
+  ): void {
     const errors = this.recentErrors.get(profile) ?? [];
     this.recentErrors.set(profile, errors);
-    errors.push({
-      at: this.deps.clock.now(),
-      method: methodLabel(method),
-      tool,
-      reason: reason ?? 'internal',
-      message: message ?? '',
-    });
+    const method = methodLabel(named);
+    // A repeated error takes one place: a flood of one kind would hide all others.
+    const known = errors.findIndex(
+      (error) =>
+        error.message === message &&
+        error.reason === reason &&
+        error.tool === tool &&
+        error.method === method,
+    );
+    const [same] = known < 0 ? [] : errors.splice(known, 1);
+    errors.push({ at: this.deps.clock.now(), times: (same?.times ?? 0) + 1, method, tool, reason, message });
     if (errors.length > MAX_RECENT_ERRORS) errors.shift();
   }
 

@@ -89,6 +89,8 @@ export interface ProfileSnapshot {
     readonly rejectedQueueFull: number;
     readonly rejectedQueueTimeout: number;
   };
+  /** The part of calls in which the server worked and the network carried. */
+  readonly serverTime: { readonly p50: number; readonly p95: number };
   /** The waits of calls, by their kind. */
   readonly waits: readonly WaitSnapshot[];
   /** Signed HTTP requests. */
@@ -192,6 +194,7 @@ function profileSnapshot(
   const profile = profileLabel(state.profile);
   const active = state.sessions.filter((session) => session.state === 'active').length;
   const borrows = metrics.sessionBorrowWait.of(profile);
+  const serverDuration = metrics.serverDuration.of(profile);
   const waiters = sum(metrics.toolLists, profile, 'another-call');
   const hits = sum(metrics.toolLists, profile, 'cache') + waiters;
   const misses = sum(metrics.toolLists, profile, 'server') + sum(metrics.toolLists, profile, 'last-good');
@@ -235,6 +238,10 @@ function profileSnapshot(
       rejectedConcurrencyLimit: rejected('concurrency_limit'),
       rejectedQueueFull: rejected('queue_full'),
       rejectedQueueTimeout: rejected('queue_timeout'),
+    },
+    serverTime: {
+      p50: rounded(serverDuration.quantile(0.5), 4),
+      p95: rounded(serverDuration.quantile(0.95), 4),
     },
     waits: WAITS.map((wait) => {
       const waited = metrics.callWait.of(profile, wait);

@@ -33,10 +33,10 @@ export const PAGE_HTML = `<!doctype html>
 <th scope="col" data-key="p95" class="n" aria-sort="descending"><button type="button">p95</button></th>
 <th scope="col" data-key="errors" class="n"><button type="button">Errors</button></th>
 </tr></thead><tbody></tbody></table></div>
-<p id="tools-note"></p><p class="legend">Durations are those of the request to the server, without the queue of the proxy.</p></section>
+<p id="tools-note"></p><p class="legend">Durations run from the first request to the server to its answer. They include retries and the waits for a connection, not the queue of --max-concurrent; server time without waits is in the profile.</p></section>
 <section aria-labelledby="h-waits"><h2 id="h-waits">Why calls wait</h2>
 <div class="scroll" role="region" aria-label="Table of waits" tabindex="0"><table id="waits">
-<thead><tr><th scope="col">Profile</th><th scope="col">Waited for</th><th scope="col" class="n">Calls</th><th scope="col" class="n">p95</th><th scope="col" class="n">Total</th><th scope="col">What helps</th></tr></thead><tbody></tbody></table></div></section>
+<thead><tr><th scope="col">Profile</th><th scope="col">Waited for, and what helps</th><th scope="col" class="n">Calls</th><th scope="col" class="n">p95</th><th scope="col" class="n">Total</th></tr></thead><tbody></tbody></table></div></section>
 <section aria-labelledby="h-errors"><h2 id="h-errors">Recent errors</h2><ol id="errors" class="errors"></ol></section>
 <section aria-labelledby="h-clients"><h2 id="h-clients">Clients and process</h2><dl class="facts" id="clients"></dl></section>
 </main>

@@ -23,11 +23,6 @@ const REMEDY = {
   overloaded: 'Raise --max-concurrent if the server can do more, or --queue-size so that calls wait.',
   answered: 'The server answered with this error.',
 };
-function merged(errors) {
-  const found = new Map();
-  for (const e of errors) { const key = [e.profile, e.method, e.tool, e.reason, e.message].join('\\0'); const same = found.get(key); if (same) same.times++; else found.set(key, { ...e, times: 1 }); }
-  return [...found.values()];
-}
 let report;
 let sortKey = 'p95';
 let ascending = false;
@@ -54,7 +49,8 @@ function card(p) {
     if (c.lane === 'stream' && c.used + c.idle === 0) continue;
     rows.push([c.lane === 'request' ? 'Connections' : 'Connections, ' + c.lane, c.used + ' in use, ' + c.idle + ' idle' + (c.waiting ? ', ' + plural(c.waiting, 'request') + ' waiting' : ''), c.waiting ? 'warn' : undefined]);
   }
-  rows.push(['Sessions', p.active + ' active, ' + p.idle + ' idle; ' + p.sessionsCreated + ' opened, ' + p.sessionsDestroyed + ' closed']);
+  rows.push(['Sessions', report.listener && p.sessionsCreated === 0 ? 'those of the clients' : p.active + ' active, ' + p.idle + ' idle; ' + p.sessionsCreated + ' opened, ' + p.sessionsDestroyed + ' closed']);
+  rows.push(['Server time', 'p50 ' + seconds(p.serverTime.p50) + ', p95 ' + seconds(p.serverTime.p95) + ', without waits']);
   rows.push(['Queue', p.state.backpressure ? p.backpressure.active + ' running, ' + p.backpressure.queued + ' queued, ' + p.backpressure.totalRejected + ' refused' : 'off (--max-concurrent)', p.backpressure.queued ? 'warn' : undefined]);
   rows.push(['Rate', (p.state.learnedRate ? p.state.learnedRate.toFixed(1) + ' per second accepted by the server; ' : '') + p.throttled + ' throttled, ' + p.state.rateWaiting + ' waiting', p.state.rateWaiting ? 'warn' : undefined]);
   rows.push(['Calls', p.calls + ', ' + plural(p.callErrors, 'error') + ', ' + plural(p.toolErrors, 'tool error') + ', ' + p.cancelled + ' cancelled, ' + p.retryAttempts + ' retried']);
@@ -69,7 +65,8 @@ function svg(name, attributes, text) { const e = document.createElementNS(SVG, n
 
 function chart(box, label, names, lines, show) {
   const w = 480, h = 150, left = 56, bottom = 20, top = 10;
-  const n = 180;
+  // At least two minutes wide: the first values of a new process would be a dot at the edge.
+  const n = Math.max(24, ...lines.map((line) => line.length));
   const most = Math.max(...lines.flat(), 0);
   const max = most === 0 ? 1 : most;
   const x = (at, count) => left + ((n - count + at) * (w - left)) / (n - 1);
@@ -80,7 +77,7 @@ function chart(box, label, names, lines, show) {
     root.append(svg('line', { class: 'grid', x1: left, x2: w, y1: y(max * share), y2: y(max * share) }));
     root.append(svg('text', { x: left - 6, y: y(max * share) + 4, 'text-anchor': 'end' }, show(most === 0 && share ? 0 : max * share)));
   }
-  root.append(svg('text', { x: left, y: h - 4 }, '15 min ago'), svg('text', { x: w, y: h - 4, 'text-anchor': 'end' }, 'now'));
+  root.append(svg('text', { x: left, y: h - 4 }, n < 170 ? span(n * 5) + ' ago' : '15 min ago'), svg('text', { x: w, y: h - 4, 'text-anchor': 'end' }, 'now'));
   lines.forEach((line, i) => { if (line.length > 1) root.append(svg('polyline', { class: i ? 'b' : 'a', points: line.map((v, at) => x(at, line.length).toFixed(1) + ',' + y(v).toFixed(1)).join(' ') })); });
   const legend = make('p', undefined, 'legend');
   names.forEach((name, i) => { const e = make('span', (i ? '- - ' : '— ') + name + ': ' + last[i], i ? 'kb' : 'ka'); legend.append(e, i ? '' : '   '); });
@@ -89,7 +86,7 @@ function chart(box, label, names, lines, show) {
 
 function row(cells) {
   const tr = make('tr');
-  cells.forEach((cell, i) => { const [text, kind] = Array.isArray(cell) ? cell : [cell]; const e = i === 0 ? make('th', text, kind) : make('td', text, kind); if (i === 0) e.scope = 'row'; tr.append(e); });
+  cells.forEach((cell, i) => { const [text, kind, help] = Array.isArray(cell) ? cell : [cell]; const e = i === 0 ? make('th', text, kind) : make('td', text, kind); if (i === 0) e.scope = 'row'; if (help) e.append(make('div', help, 'help')); tr.append(e); });
   return tr;
 }
 
@@ -108,9 +105,9 @@ function show() {
   chart(byId('latency'), 'Duration of calls', ['p50', 'p95'], [points.map((p) => p.p50), points.map((p) => p.p95)], seconds);
   tools();
   const waits = report.profiles.flatMap((p) => p.waits.filter((w) => w.calls > 0).map((w) => ({ profile: p.profile, ...w }))).sort((a, b) => b.seconds - a.seconds);
-  byId('waits').tBodies[0].replaceChildren(...(waits.length ? waits.map((w) => row([w.profile, w.wait, [String(w.calls), 'n'], [seconds(w.p95), 'n'], [seconds(w.seconds), 'n'], [HELP[w.wait] || '', 'help']])) : [row(['–', 'no call has waited', ['0', 'n'], ['', 'n'], ['', 'n'], ''])]));
+  byId('waits').tBodies[0].replaceChildren(...(waits.length ? waits.map((w) => row([w.profile, [w.wait, undefined, HELP[w.wait]], [String(w.calls), 'n'], [seconds(w.p95), 'n'], [seconds(w.seconds), 'n']])) : [row(['–', 'no call has waited', ['0', 'n'], ['', 'n'], ['', 'n']])]));
   const errors = report.profiles.flatMap((p) => p.recentErrors.map((e) => ({ profile: p.profile, ...e }))).sort((a, b) => b.at - a.at).slice(0, 20);
-  byId('errors').replaceChildren(...(errors.length ? merged(errors).map((e) => { const li = make('li'); li.append(make('div', new Date(e.at).toLocaleTimeString() + ' · ' + e.profile + ' · ' + e.method + (e.tool ? ' ' + e.tool : '') + ' · ' + e.reason + (e.times > 1 ? ' · ' + e.times + ' times' : ''), 'meta'), make('p', e.message)); if (REMEDY[e.reason]) li.append(make('p', REMEDY[e.reason])); return li; }) : [make('li', 'None.', 'none')]));
+  byId('errors').replaceChildren(...(errors.length ? errors.map((e) => { const li = make('li'); li.append(make('div', new Date(e.at).toLocaleTimeString() + ' · ' + e.profile + ' · ' + e.method + (e.tool ? ' ' + e.tool : '') + ' · ' + e.reason + (e.times > 1 ? ' · ' + e.times + ' times' : ''), 'meta'), make('p', e.message)); if (REMEDY[e.reason]) li.append(make('p', REMEDY[e.reason])); return li; }) : [make('li', 'None.', 'none')]));
   const l = report.listener;
   facts(byId('clients'), [
     ...(l ? [['Listener', l.url], ['Connections', String(l.connections)], ['Requests', String(l.requests)], ['Streams', String(l.streams)], ['Refused', String(Object.values(l.refusals).reduce((a, b) => a + b, 0))]] : [['Clients', 'stdio']]),

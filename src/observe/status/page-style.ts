@@ -48,11 +48,11 @@ th button{all:unset;cursor:pointer;font-weight:600;text-decoration:underline dot
 th button:focus-visible{outline:3px solid var(--blue);outline-offset:2px}
 th[aria-sort=descending] button::after{content:" \\2193"}
 th[aria-sort=ascending] button::after{content:" \\2191"}
-.help{min-width:15rem}
+.help{color:var(--soft);font-size:.85rem}
 .errors{padding:0;margin:0;list-style:none}
 .errors li{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--red);border-radius:.3rem;padding:.5rem .8rem;margin:0 0 .5rem;overflow-wrap:anywhere}
 .errors .meta{color:var(--soft);font-size:.85rem}
 .errors p{margin:.2rem 0 0}
 footer{padding-bottom:2rem}
-@media(max-width:30rem){body{font-size:15px}header,main,footer{padding:0 .6rem}th,td{padding:.3rem .4rem}.card dl{grid-template-columns:1fr}.card dd{margin-bottom:.3rem}}
+@media(max-width:30rem){body{font-size:15px}header,main,footer{padding:0 .6rem}th,td{padding:.3rem .25rem;font-size:.9rem}td:first-child{min-width:0}.card dl{grid-template-columns:1fr}.card dd{margin-bottom:.3rem}}
 `;

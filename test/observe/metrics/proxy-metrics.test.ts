@@ -88,11 +88,27 @@ it('the size of what is kept does not grow with the number of calls and errors',
   metrics.close();
 });
 
+it('an error that is repeated takes one place among the recent errors, with its number and last time', async () => {
+  const { clock, metrics, count } = startMetrics();
+  count('t', (record) => record.failed('timeout', -31008, 'late'));
+  for (let at = 0; at < 50; at++) {
+    await clock.advance(1_000);
+    count('t', (record) => record.failed('overloaded', -31009, 'full'));
+  }
+  expect(metrics.snapshot().profiles).toEqual([]);
+  expect(metrics.recentErrors.get('default')).toMatchObject([
+    { reason: 'timeout', times: 1 },
+    { reason: 'overloaded', times: 50, at: clock.now() },
+  ]);
+  metrics.close();
+});
+
 it.each([
   [[], 0.5, 0],
-  [[0.015, 0.015], 0.5, 0.015],
-  [[0.001, 0.001, 0.001, 4], 0.95, 4.4],
-  [[1_000], 0.95, 300],
+  [[0.015, 0.02], 0.5, 0.015],
+  [[0.001, 0.001, 0.001, 4], 0.95, 3.6],
+  [[2.5, 2.5, 2.5], 1, 2.5],
+  [[1_000], 1, 1_000],
 ])('the quantile of a histogram of %j at %d is %d', (values, share, expected) => {
   const histogram = new Histogram(OPERATION_BOUNDS);
   for (const value of values) histogram.observe(value);
