@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { passwdHome } from './core/system/home-folder.ts';
 import { CodeCache } from './snapshot/code-cache.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 
@@ -80,7 +81,10 @@ function writeCache(cache: CodeCache, how: { readonly settled: boolean }): void 
 }
 
 function start(): void {
-  const cache = openCache(process.env);
+  const { env } = process;
+  // The SDK asks the system for a home folder, which fails for a user without an entry in passwd.
+  if (!env.HOME && !env.USERPROFILE) env.HOME = passwdHome();
+  const cache = openCache(env);
   compileParserOnce();
   load('cli.cjs', cache);
   if (!cache || (cache.settled && !cache.outdated)) return;

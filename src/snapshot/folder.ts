@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { passwdHome } from '../core/system/home-folder.ts';
 
 /** The folder of the proxy within the platform's cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
-  const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path)) ?? userInfo().homedir;
+  const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path)) ?? passwdHome();
   return join(baseFolder(env, platform, home), 'mcp-sigv4-proxy');
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { causeText } from '../../core/errors/errors.ts';
+import { passwdHome } from '../../core/system/home-folder.ts';
 import { type Credentials, type RoleOptions, type SdkCredentials, snapshot } from './credentials.ts';
 import { type CredentialFailure, causeWithoutSecrets } from './errors.ts';
 import { type FileStamps, stampFiles } from './file-stamps.ts';
@@ -166,11 +166,12 @@ function tokenFilesOf({ provider, settings }: CredentialPlan['base'], env: NodeJ
   switch (provider) {
     case 'sso': {
       const id = settings.sso_session ?? settings.sso_start_url;
-      const home = env.HOME || env.USERPROFILE || homedir();
+      const home = env.HOME || env.USERPROFILE || passwdHome();
       return id === undefined ? [] : [join(home, '.aws', 'sso', 'cache', `${digest('sha1', id)}.json`)];
     }
     case 'login': {
-      const folder = env.AWS_LOGIN_CACHE_DIRECTORY ?? join(homedir(), '.aws', 'login', 'cache');
+      const folder =
+        env.AWS_LOGIN_CACHE_DIRECTORY ?? join(env.HOME || passwdHome(), '.aws', 'login', 'cache');
       return [join(folder, `${digest('sha256', settings.login_session ?? '')}.json`)];
     }
     case 'web-identity':

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { didYouMean } from '../../config/spelling.ts';
+import { passwdHome } from '../../core/system/home-folder.ts';
 import { profileOfAlias, withAliases } from './profile-alias.ts';
 
 /** The settings of one profile, without a prototype of names such as `constructor`. */
@@ -45,7 +45,7 @@ export const profileIn = (option: string | undefined, env: NodeJS.ProcessEnv): s
   option ?? (env.AWS_PROFILE || undefined);
 
 export function sharedPaths(env: NodeJS.ProcessEnv): SharedPaths {
-  const home = env.HOME || env.USERPROFILE || homedir();
+  const home = env.HOME || env.USERPROFILE || passwdHome();
   const resolve = (path: string | undefined, name: string): string =>
     path ? path.replace(/^~(?=\/)/, home) : join(home, '.aws', name);
   return {

@@ -1,0 +1,207 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { BIN_PATH } from '../support/bin-driver.ts';
+import { afterThisTest } from '../support/cleanup.ts';
+import { BALANCERS, balancerConfig, balancerProgram } from './balancers.ts';
+import { installed } from './installed.ts';
+import { freePort, hasRedis } from './redis-server.ts';
+
+const DEPLOY = resolve('deploy');
+const temporaryFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-deploy-'));
+  afterThisTest(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+describe('the files of deploy/, read by the programs that they are for', () => {
+  it.each(BALANCERS)('%s accepts its configuration without a warning', (name) => {
+    const program = balancerProgram(name);
+    if (!program) return;
+    const folder = temporaryFolder();
+    const file = join(folder, 'balancer.conf');
+    writeFileSync(file, balancerConfig(name, 8000, ['http://127.0.0.1:1', 'http://127.0.0.1:2'], folder));
+    const args = name === 'haproxy' ? ['-c', '-f', file] : ['-t', '-c', file, '-e', join(folder, 'log')];
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+    expect([status, `${stdout}${stderr}`.match(/WARN|emerg|alert/i)]).toEqual([0, null]);
+  });
+
+  it('systemd accepts the unit, and rates its exposure as low', () => {
+    const program = installed('systemd-analyze', 'systemd');
+    if (!program) return;
+    const unit = join(temporaryFolder(), 'mcp-sigv4-proxy.service');
+    const text = readFileSync(join(DEPLOY, 'mcp-sigv4-proxy.service'), 'utf8');
+    writeFileSync(unit, text.replace('/usr/bin/mcp-sigv4-proxy', process.execPath));
+    const verified = spawnSync(program, ['verify', unit], { encoding: 'utf8' });
+    expect([verified.status, verified.stderr]).toEqual([0, '']);
+    const rated = execFileSync(program, ['security', '--offline=true', unit], { encoding: 'utf8' });
+    expect(Number(/Overall exposure level .*: ([\d.]+)/.exec(rated)?.[1])).toBeLessThan(2);
+  });
+});
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations?: Record<string, string> };
+  readonly spec: Record<string, never>;
+}
+
+/** The manifests that Helm's template engine makes of the chart. */
+function render(change: object): Record<string, Manifest> {
+  const chart = join(DEPLOY, 'helm/mcp-sigv4-proxy');
+  const values = parse(readFileSync(join(chart, 'values.yaml'), 'utf8')) as object;
+  const input = {
+    Release: { Name: 'mcp', Namespace: 'default', Service: 'Helm' },
+    Chart: { Name: 'mcp-sigv4-proxy', Version: '0.1.0', AppVersion: '0.1.0' },
+    Values: { ...values, endpoint: 'https://mcp.example.com/mcp', ...change },
+  };
+  const env = {
+    ...process.env,
+    GO111MODULE: 'off',
+    GOPATH: '/usr/share/gocode',
+    GOCACHE: join(tmpdir(), 'mcp-go-cache'),
+  };
+  const text = execFileSync('go', ['run', join(import.meta.dirname, 'helm/render.go'), chart], {
+    input: JSON.stringify(input),
+    env,
+    encoding: 'utf8',
+  });
+  const manifests = parseAllDocuments(text).flatMap((each) => (each.toJS() as Manifest | null) ?? []);
+  return Object.fromEntries(manifests.map((manifest) => [manifest.kind, manifest]));
+}
+
+const hasSprig =
+  installed('go', 'golang-go') !== undefined &&
+  spawnSync('ls', ['/usr/share/gocode/src/github.com/Masterminds/sprig']).status === 0;
+
+describe.skipIf(!hasSprig)('the Helm chart', () => {
+  it('the chart with its defaults has a deployment, a service, a budget, a policy and a service account', () => {
+    const made = render({});
+    expect(Object.keys(made).sort()).toEqual([
+      'Deployment',
+      'NetworkPolicy',
+      'PodDisruptionBudget',
+      'Service',
+      'ServiceAccount',
+    ]);
+    expect(made.Deployment?.spec).toMatchObject({
+      replicas: 2,
+      template: {
+        spec: {
+          serviceAccountName: 'mcp',
+          terminationGracePeriodSeconds: 85,
+          securityContext: { runAsNonRoot: true },
+          containers: [
+            {
+              image: 'ghcr.io/mcp-sigv4-proxy/mcp-sigv4-proxy:0.1.0',
+              securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false },
+              readinessProbe: { httpGet: { path: '/readyz', port: 'mcp' } },
+              livenessProbe: { httpGet: { path: '/healthz', port: 'mcp' } },
+            },
+          ],
+        },
+      },
+    });
+    expect(made.ServiceAccount?.metadata.annotations).toBeUndefined();
+  });
+
+  it('the chart with IRSA, metrics, autoscaling, options and Redis has what each needs', () => {
+    const roleArn = 'arn:aws:iam::111122223333:role/proxy';
+    const made = render({
+      aws: { roleArn },
+      metrics: { enabled: true, serviceMonitor: true },
+      autoscaling: { enabled: true, minReplicas: 2, maxReplicas: 4, targetCPUUtilizationPercentage: 60 },
+      options: { RATE_LIMIT: '3' },
+      env: [{ name: 'AWS_REGION', value: 'us-east-1' }],
+      allowedHosts: ['a.example.com', 'b.example.com'],
+      networkPolicy: {
+        enabled: true,
+        from: [{ podSelector: { matchLabels: { app: 'ingress' } } }],
+        redis: [{ podSelector: {} }],
+        redisPort: 6380,
+      },
+    });
+    expect(made.ServiceAccount?.metadata.annotations).toEqual({ 'eks.amazonaws.com/role-arn': roleArn });
+    expect(made.HorizontalPodAutoscaler?.spec).toMatchObject({ minReplicas: 2, maxReplicas: 4 });
+    expect(made.ServiceMonitor).toBeDefined();
+    expect(made.Deployment?.spec).not.toHaveProperty('replicas');
+    expect(JSON.stringify(made.Deployment)).toContain('{"name":"MCP_PROXY_RATE_LIMIT","value":"3"}');
+    expect(JSON.stringify(made.Deployment)).toContain('{"name":"AWS_REGION","value":"us-east-1"}');
+    expect(JSON.stringify(made.Deployment)).toContain('"a.example.com,b.example.com"');
+    expect(made.NetworkPolicy?.spec).toMatchObject({
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'ingress' } } }] }],
+      egress: [{}, {}, { to: [{ ipBlock: { cidr: '169.254.170.23/32' } }] }, { ports: [{ port: 6380 }] }],
+    });
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+
+describe.skipIf(!isRoot)('a container without HOME', () => {
+  it('the proxy starts with a user id that has no entry in passwd, and without HOME', () => {
+    const start = (...args: string[]) =>
+      spawnSync(
+        'setpriv',
+        ['--reuid', '54321', '--regid', '54321', '--clear-groups', process.execPath, BIN_PATH, ...args],
+        {
+          env: {
+            AWS_ACCESS_KEY_ID: 'AKIDTEST',
+            AWS_SECRET_ACCESS_KEY: 'x',
+            AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9',
+          },
+          encoding: 'utf8',
+          cwd: '/',
+        },
+      );
+    expect(start('--version').stdout).toMatch(/^\d+\./);
+    const { stdout, stderr } = start(
+      'doctor',
+      'http://127.0.0.1:9/mcp',
+      '--service',
+      'x',
+      '--region',
+      'eu-west-1',
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^ok +credentials/m);
+  });
+});
+
+describe.skipIf(!hasRedis || !balancerProgram('haproxy'))('docs/deploy.md', () => {
+  it('the commands of "Try it on one machine" bring up the topology, and replace a replica', async () => {
+    const page = readFileSync('docs/deploy.md', 'utf8');
+    const blocks = [...page.matchAll(/^```sh trial-(\w+)\n([\s\S]*?)^```$/gm)].map(
+      ([, name, body]) => [name, body] as const,
+    );
+    expect(blocks.map(([name]) => name)).toEqual(['server', 'start', 'call', 'rollout']);
+    let script = blocks.map(([name, body]) => `echo "== ${name}"\n${body}`).join('\n');
+    for (const port of ['8100', '6390', '8081', '8082', '9464', '9465', '8000']) {
+      const free = await freePort();
+      // The port that deploy/haproxy.cfg binds is a pattern of sed, not an address.
+      script = script.replaceAll(new RegExp(`(127\\.0\\.0\\.1:|--port )${port}\\b`, 'g'), `$1${free}`);
+    }
+    const folder = temporaryFolder();
+    const wait =
+      'for job in $(cat replica-1.pid); do while kill -0 $job 2>/dev/null; do sleep 0.2; done; done';
+    const proxy = `mcp-sigv4-proxy() { exec "${process.execPath}" "${BIN_PATH}" "$@"; }`;
+    const setUp = `set -eu\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nln -s "${DEPLOY}" deploy\n${proxy}`;
+    const { stdout, stderr, status } = spawnSync(
+      'bash',
+      ['-c', `${setUp}\n${script}\n${wait}\necho "== end"`],
+      {
+        cwd: folder,
+        env: { PATH: process.env.PATH, HOME: folder },
+        encoding: 'utf8',
+        timeout: 60_000,
+      },
+    );
+    expect([status, stderr.match(/error/gi)]).toEqual([0, null]);
+    const [, , call = '', rollout = ''] = stdout.split(/^== \w+$/m).slice(1);
+    expect(call).toContain('"protocolVersion"');
+    expect(call).toMatch(/mcp_sigv4_proxy_calls_total/);
+    expect(rollout.match(/"protocolVersion"/g)).toHaveLength(8);
+    expect(stdout).toContain('== end');
+  });
+});
