@@ -18,7 +18,7 @@ const temporaryFolder = (): string => {
 };
 
 describe('the files of deploy/, read by the programs that they are for', () => {
-  it.each(BALANCERS)('%s accepts its configuration without a warning', (name) => {
+  it.each(BALANCERS)('the program %s accepts its configuration in deploy/ without a warning', (name) => {
     const program = balancerProgram(name);
     if (!program) return;
     const folder = temporaryFolder();

@@ -126,6 +126,7 @@ const FLAGS: ReadonlySet<string> = new Set([
 
 /** Flags of other programs, which pages name beside ours. */
 const FOREIGN_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  'docs/deploy.md': ['--set', '--cluster-name', '--namespace', '--service-account'],
   'docs/commands.md': ['--no-'],
   'docs/options.md': ['--no-'],
   'docs/migrating.md': [
