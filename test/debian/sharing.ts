@@ -70,9 +70,14 @@ export async function startReplica(
   limits: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  listen = '127.0.0.1:0',
 ): Promise<Replica> {
   const all = [...args, '--max-connections', '16'];
-  const listening = await startListener(endpoint, { args: all, env: { MCP_PROXY_LIMITS: limits, ...env } });
+  const listening = await startListener(endpoint, {
+    args: all,
+    env: { MCP_PROXY_LIMITS: limits, ...env },
+    listen,
+  });
   return {
     ...listening,
     calls: async (count, name) => {
