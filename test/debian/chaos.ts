@@ -222,7 +222,7 @@ export async function runChaos({
   return result;
 }
 
-/** What has to hold of a result; empty where it does. */
+/** The broken rules of a result; empty where all hold. */
 export function chaosProblems(result: ChaosResult): string[] {
   const { hangs, wrong, mostInOneSecond: most, leases, requests, results } = result;
   return [
