@@ -1,6 +1,7 @@
 import type { Authorizer } from './auth/authorizer.ts';
 import { clientPrincipal, loginPrincipal } from './auth/oauth/access-token.ts';
 import { ClientTokens } from './auth/oauth/client-tokens.ts';
+import { LoginOffers } from './auth/oauth/login-offers.ts';
 import { LoginStore, type StoreKind } from './auth/oauth/login-store.ts';
 import { OAuthAuthorizer } from './auth/oauth/oauth-authorizer.ts';
 import type { OAuthDeps } from './auth/oauth/oauth-deps.ts';
@@ -66,6 +67,18 @@ export async function oauthDepsOf(
   const sdk = await loadOAuthSdk();
   return { settings, sdk, fetch: createOAuthFetch(webFetch, settings.endpoint, signal) };
 }
+
+/** Opens the logins that clients are offered while the proxy serves. */
+export const createLoginOffers = (
+  all: Settings,
+  { clock, connectOf }: { readonly clock: Clock; readonly connectOf: (profile: string) => Connector },
+): LoginOffers =>
+  new LoginOffers({
+    clock,
+    storeOf: (profile) => loginStoreOf(oauthSettingsOf(all, profile), clock),
+    depsOf: (profile, signal) =>
+      oauthDepsOf(oauthSettingsOf(all, profile), { connect: connectOf(profile), clock }, signal),
+  });
 
 /** Creates the authorizer of `--auth oauth` for one profile. */
 export function createOAuthAuthorizer(

@@ -29,6 +29,7 @@ import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
+import { loginElicitation } from './layers/login-elicitation.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
@@ -174,6 +175,8 @@ export class McpProxy {
       ...before,
       // Outside the lazy start and the filters: needs no server.
       ...this.#whoami(),
+      // Outside the lazy start, whose calls may need a login too.
+      ...this.#loginElicitation(),
       // Reads only. HTTP clients name themselves with each request.
       when(
         isOfStdio,
@@ -242,6 +245,14 @@ export class McpProxy {
     const { profiles, profileTools: globs } = this.#settings;
     const { tools, clock, events } = this.#wiring;
     return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
+  }
+
+  /** On stdio only: the browser of an HTTP client may run on another machine. */
+  #loginElicitation(): Layer[] {
+    const { auth, oauthFlow } = this.#settings;
+    if (auth !== 'oauth' || oauthFlow !== 'code') return [];
+    const begin = (profile: string, signal: AbortSignal) => this.#wiring.beginLogin(profile, signal);
+    return [when(isOfStdio, loginElicitation(begin))];
   }
 
   #whoami(): Layer[] {
@@ -416,6 +427,7 @@ export class McpProxy {
   stop(): void {
     void this.#sharedLimits?.close();
     this.#wiring.identities.close();
+    this.#wiring.closeLogins();
     this.#wiring.transports.close();
   }
 }

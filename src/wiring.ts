@@ -1,6 +1,7 @@
 import { identityIn } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
+import type { LoginOffers } from './auth/oauth/login-offers.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
 import { createAuthorizer, foreseenPrincipal } from './authorizers.ts';
@@ -17,6 +18,7 @@ import { ToolCatalog } from './core/tools/catalog.ts';
 import { ChangeStreams } from './core/tools/change-streams.ts';
 import { OperatingRegions } from './endpoint/operating-region.ts';
 import { Limiter } from './layers/backpressure.ts';
+import type { LoginOffer } from './layers/login-elicitation.ts';
 import { metadata, readMetadata } from './layers/metadata.ts';
 import { burstOf, TokenBucket } from './layers/rate-limit.ts';
 import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
@@ -67,6 +69,8 @@ export class Wiring {
   readonly #sharedLimits: SharedLimits | undefined;
   readonly #sharedKind = { kind: undefined };
   #headers: RequestHeaders;
+  /** Undefined until a client is offered a login. */
+  #logins: LoginOffers | undefined;
 
   constructor(settings: Settings, { clock, events, credentials, sharedLimits }: WiringDeps) {
     this.#settings = settings;
@@ -276,6 +280,21 @@ export class Wiring {
       },
       accountOf: async (profile, signal) => (await this.identities.of(profile, signal)).account ?? undefined,
     };
+  }
+
+  /** Begins a login in the browser, or returns the page of the one that is open. */
+  async beginLogin(profile: string, signal: AbortSignal): Promise<LoginOffer> {
+    const { createLoginOffers } = await import('./oauth-wiring.ts');
+    this.#logins ??= createLoginOffers(this.#settings, {
+      clock: this.clock,
+      connectOf: (name) => this.transports.profileTransport(name).connect,
+    });
+    return this.#logins.begin(profile, signal);
+  }
+
+  /** Ends the logins that nobody has completed. */
+  closeLogins(): void {
+    this.#logins?.close();
   }
 
   /** The profile may have another identity now, which has other tools. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
+import type { Rpc } from '../support/mcp-answers.ts';
 import { OAuthServer } from '../support/oauth-server.ts';
 
 /** Opens the page of a login as a browser does. */
@@ -236,4 +237,32 @@ describe('--auth oauth', () => {
     const client = start([server.url]);
     expect((await client.initialize()).result).toBeDefined();
   });
+
+  it('a client that opens URLs receives the page of the login, and its call works after it', async () => {
+    const server = await OAuthServer.start();
+    await login(server);
+    const client = start([server.url]);
+    await client.initialize({ capabilities: { elicitation: { url: {} } } });
+    server.expireTokens();
+    server.refresh.clear();
+    const refused = await client.request('tools/call', echo, '');
+    expect(refused.error).toMatchObject({
+      code: -32042,
+      data: {
+        reason: 'url-elicitation',
+        mayHaveRun: false,
+        command: expect.stringContaining('npx mcp-sigv4-proxy login'),
+        elicitations: [{ mode: 'url', url: expect.stringContaining(`${server.origin}/authorize?`) }],
+      },
+    });
+    const again = await client.request('tools/call', echo, -1);
+    expect(elicitationsOf(again), 'one login is open at a time').toEqual(elicitationsOf(refused));
+    const [{ url = '' } = {}] = elicitationsOf(again);
+    expect(await (await fetch(url)).text()).toContain('Logged in');
+    expect((await client.request('tools/call', echo, -2)).result).toBeDefined();
+  });
 });
+
+/** The pages that an error names. */
+const elicitationsOf = ({ error }: Rpc): readonly { readonly url?: string }[] =>
+  (error as { readonly data: { readonly elicitations: [] } }).data.elicitations;

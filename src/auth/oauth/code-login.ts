@@ -13,13 +13,13 @@ export interface LoginResult {
 }
 
 /** The login in a browser that waits for the user. */
-export interface PendingLogin {
+export interface PendingLogin<T = unknown> {
   /** The page where the user logs in. */
   readonly url: string;
   /** The URL on this machine that the browser returns to. */
   readonly redirectUrl: string;
-  /** Resolves when the user has logged in and the code is exchanged. */
-  readonly result: Promise<LoginResult>;
+  /** Resolves when the user has logged in and `keep` has resolved. */
+  readonly result: Promise<T>;
   /** Ends the login unless it is over. */
   cancel(reason: Error): void;
 }
@@ -32,13 +32,19 @@ export class LoginRefusedError extends Error {
 /**
  * Begins a login by authorization code with PKCE. Registers the proxy as a client if that is
  * needed.
- * @param known - the client of an earlier login at this endpoint.
+ * @param options.known - the client of an earlier login at this endpoint.
+ * @param options.keep - stores the tokens, before the browser shows that the login is complete.
  */
-export async function beginCodeLogin(
+export async function beginCodeLogin<T>(
   deps: OAuthDeps,
   discovery: Discovery,
-  { known, scope }: { readonly known: RegisteredClient | undefined; readonly scope: string | undefined },
-): Promise<PendingLogin> {
+  options: {
+    readonly known: RegisteredClient | undefined;
+    readonly scope: string | undefined;
+    readonly keep: (login: LoginResult) => Promise<T>;
+  },
+): Promise<PendingLogin<T>> {
+  const { known, scope, keep } = options;
   const state = randomBytes(32).toString('base64url');
   const { server, client: registered } = await openServer(deps, discovery, known, state);
   try {
@@ -60,10 +66,10 @@ export async function beginCodeLogin(
     const cancelled = new Promise<never>((_resolve, reject) => {
       cancel = reject;
     });
-    const result = Promise.race([server.response, cancelled]).then(async (response) => ({
-      client,
-      tokens: await exchange(deps, discovery, { client, redirectUri, codeVerifier, scope, response }),
-    }));
+    const result = Promise.race([server.response, cancelled]).then(async (response) => {
+      const received = { client, redirectUri, codeVerifier, scope, response };
+      return keep({ client, tokens: await exchange(deps, discovery, received) });
+    });
     return { url: authorizationUrl.href, redirectUrl: redirectUri, cancel, result: shown(result, server) };
   } catch (error) {
     await server.finish({ ok: false, text: '' });
@@ -72,7 +78,7 @@ export async function beginCodeLogin(
 }
 
 /** Shows the outcome in the browser before it is returned. */
-async function shown(result: Promise<LoginResult>, server: RedirectServer): Promise<LoginResult> {
+async function shown<T>(result: Promise<T>, server: RedirectServer): Promise<T> {
   try {
     const login = await result;
     await server.finish({ ok: true, text: 'You can close this window and return to the MCP client.' });

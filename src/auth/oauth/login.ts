@@ -5,7 +5,7 @@ import { type BearerChallenge, readChallenge } from './challenge.ts';
 import { beginCodeLogin, type LoginResult, type PendingLogin } from './code-login.ts';
 import { type DevicePrompt, loginWithDevice } from './device-login.ts';
 import { type Discovery, discover } from './discovery.ts';
-import { heldTokens, type LoginRecord } from './login-record.ts';
+import { heldTokens, type LoginRecord, type RegisteredClient } from './login-record.ts';
 import type { LoginStore } from './login-store.ts';
 import type { OAuthDeps } from './oauth-deps.ts';
 import { chooseScope } from './scopes.ts';
@@ -13,15 +13,26 @@ import { chooseScope } from './scopes.ts';
 /** The user has this long to log in; authorization servers end a login sooner. */
 export const MAX_LOGIN_MS = 900_000;
 
-export interface LoginDeps {
+/** The dependencies of a login. */
+export interface LoginEnvironment {
   readonly deps: OAuthDeps;
   readonly store: LoginStore;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+}
+
+export interface LoginDeps extends LoginEnvironment {
   /** Shows the page where the user logs in. */
   readonly onPage: (login: PendingLogin) => void;
   /** Shows the code and the page of the device flow. */
   readonly onDevice: (prompt: DevicePrompt) => void;
+}
+
+/** A login in the browser that was begun. */
+export interface BegunLogin {
+  readonly page: PendingLogin;
+  /** Resolves when the user has logged in and the tokens are stored. */
+  readonly done: Promise<StoredLoginFacts>;
 }
 
 /** A completed login. */
@@ -41,25 +52,68 @@ export interface StoredLoginFacts {
  * SDK or the store.
  */
 export async function login(options: LoginDeps): Promise<StoredLoginFacts> {
-  const { deps, store, clock, signal } = options;
+  const { deps, clock, signal, onPage, onDevice } = options;
+  if (deps.settings.flow !== 'device') {
+    const { page, done } = await beginLogin(options);
+    onPage(page);
+    return done;
+  }
+  const request = await prepare(options);
+  const { discovery, known, scope } = request;
+  const result = await loginWithDevice(deps, discovery, { known, scope, clock, signal, show: onDevice });
+  return save(options, request, result);
+}
+
+/**
+ * Begins a login in the browser, which the signal ends.
+ * @throws as `login` does.
+ */
+export async function beginLogin(options: LoginEnvironment): Promise<BegunLogin> {
+  const { deps, clock, signal } = options;
+  const request = await prepare(options);
+  const { discovery, known, scope } = request;
+  const keep = (result: LoginResult) => save(options, request, result);
+  const page = await beginCodeLogin(deps, discovery, { known, scope, keep });
+  return { page, done: completed(page, clock, signal) };
+}
+
+interface LoginRequest {
+  readonly discovery: Discovery;
+  /** The client of an earlier login. */
+  readonly known: RegisteredClient | undefined;
+  readonly scope: string | undefined;
+}
+
+async function prepare({ deps, store }: LoginEnvironment): Promise<LoginRequest> {
   const challenge = await challengeOf(deps);
   const discovery = await discover(deps, challenge);
-  const known = await store.read();
-  const scope = scopeOf(deps, discovery, challenge, known);
-  const { tokens, client } = await authorize(options, discovery, known, scope);
-  const issuer = discovery.metadata?.issuer ?? discovery.authorizationServer;
+  const earlier = await store.read();
+  return { discovery, known: earlier?.client, scope: scopeOf(deps, discovery, challenge, earlier) };
+}
+
+async function save(
+  { deps, store, clock, signal }: LoginEnvironment,
+  { discovery }: LoginRequest,
+  { tokens, client }: LoginResult,
+): Promise<StoredLoginFacts> {
+  const { authorizationServer, metadata, resource } = discovery;
   const held = heldTokens(tokens, clock.now());
   const record: LoginRecord = {
     endpoint: deps.settings.endpoint.href,
     login: randomUUID(),
     client,
     tokens: held,
-    authorizationServer: discovery.authorizationServer,
-    resource: discovery.resource,
+    authorizationServer,
+    resource,
   };
   const place = await store.locked(signal, () => store.write(record));
-  const isRenewable = held.refresh_token !== undefined;
-  return { issuer, scope: held.scope, expiresAt: held.expiresAt, isRenewable, place };
+  return {
+    issuer: metadata?.issuer ?? authorizationServer,
+    scope: held.scope,
+    expiresAt: held.expiresAt,
+    isRenewable: held.refresh_token !== undefined,
+    place,
+  };
 }
 
 /**
@@ -95,22 +149,13 @@ function scopeOf(
   });
 }
 
-async function authorize(
-  { deps, clock, signal, onPage, onDevice }: LoginDeps,
-  discovery: Discovery,
-  known: LoginRecord | undefined,
-  scope: string | undefined,
-): Promise<LoginResult> {
-  const client = known?.client;
-  if (deps.settings.flow === 'device')
-    return loginWithDevice(deps, discovery, { known: client, scope, clock, signal, show: onDevice });
-  const pending = await beginCodeLogin(deps, discovery, { known: client, scope });
+/** Waits for the user, within the time limit. */
+async function completed<T>(pending: PendingLogin<T>, clock: Clock, signal: AbortSignal): Promise<T> {
   const timeout = new AbortController();
   const late = sleep(clock, MAX_LOGIN_MS, timeout.signal).then(() =>
     pending.cancel(new Error(`nobody has logged in within ${MAX_LOGIN_MS / 60_000} minutes`)),
   );
   late.catch(() => undefined);
-  onPage(pending);
   try {
     return await abortable(pending.result, signal);
   } catch (error) {

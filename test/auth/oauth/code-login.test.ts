@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { beginCodeLogin } from '../../../src/auth/oauth/code-login.ts';
+import { beginCodeLogin, type LoginResult } from '../../../src/auth/oauth/code-login.ts';
 import { discover } from '../../../src/auth/oauth/discovery.ts';
 import { heldTokens } from '../../../src/auth/oauth/login-record.ts';
 import type { OAuthDeps } from '../../../src/auth/oauth/oauth-deps.ts';
@@ -82,12 +82,14 @@ async function depsFor(origin: string): Promise<OAuthDeps> {
   return { settings, sdk: await loadOAuthSdk(), fetch: createOAuthFetch(fetch, endpoint) };
 }
 
+const keep = async (login: LoginResult) => login;
+
 describe('a login by authorization code', () => {
   it('a login registers the client, uses PKCE and the resource, and its tokens can be refreshed', async () => {
     const { origin, requests, close } = await startServer();
     const deps = await depsFor(origin);
     const discovery = await discover(deps, undefined);
-    const login = await beginCodeLogin(deps, discovery, { known: undefined, scope: 'a b' });
+    const login = await beginCodeLogin(deps, discovery, { known: undefined, scope: 'a b', keep });
     const page = await fetch(login.url);
     expect(await page.text()).toContain('Logged in');
     const { tokens, client } = await login.result;
@@ -118,6 +120,7 @@ describe('a login by authorization code', () => {
     const login = await beginCodeLogin(deps, await discover(deps, undefined), {
       known: undefined,
       scope: undefined,
+      keep,
     });
     const refused = expect(login.result).rejects.toThrow(/Issuer mismatch/);
     expect(await (await fetch(login.url)).text()).toContain('Login failed');

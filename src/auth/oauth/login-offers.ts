@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortable } from '../../core/time/waits.ts';
+import { beginLogin } from './login.ts';
+import type { LoginStore } from './login-store.ts';
+import type { OAuthDeps } from './oauth-deps.ts';
+
+interface OpenOffer {
+  readonly id: string;
+  readonly url: string;
+}
+
+export interface LoginOffersOptions {
+  readonly clock: Clock;
+  /** Opens the store of a profile's login. */
+  readonly storeOf: (profile: string) => LoginStore;
+  readonly depsOf: (profile: string, signal: AbortSignal) => Promise<OAuthDeps>;
+}
+
+/** The logins that clients are offered while the proxy serves: one at a time for each profile. */
+export class LoginOffers {
+  readonly #options: LoginOffersOptions;
+  readonly #open = new Map<string, Promise<OpenOffer>>();
+  readonly #closing = new AbortController();
+
+  constructor(options: LoginOffersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Returns the page of the login that is open, or begins one.
+   * @throws as `beginLogin` does; the signal's reason.
+   */
+  begin(profile: string, signal: AbortSignal): Promise<OpenOffer> {
+    let open = this.#open.get(profile);
+    if (!open) {
+      open = this.#begin(profile);
+      this.#open.set(profile, open);
+      open.catch(() => this.#open.delete(profile));
+    }
+    return abortable(open, signal);
+  }
+
+  /** Ends the logins that nobody has completed. */
+  close(): void {
+    this.#closing.abort(new Error('the proxy is ending'));
+  }
+
+  async #begin(profile: string): Promise<OpenOffer> {
+    const { clock, storeOf, depsOf } = this.#options;
+    const { signal } = this.#closing;
+    const deps = await depsOf(profile, signal);
+    const { page, done } = await beginLogin({ deps, store: storeOf(profile), clock, signal });
+    // The next request finds the tokens in the store; a failure shows in the browser.
+    const over = (): void => void this.#open.delete(profile);
+    done.then(over, over);
+    return { id: randomUUID(), url: page.url };
+  }
+}
