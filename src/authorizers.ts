@@ -24,6 +24,8 @@ export interface AuthorizersDeps {
   readonly connect: Connector;
   /** Signs in place of profile and environment. */
   readonly credentials: CredentialSource | undefined;
+  /** Assumed in place of the role of the settings. */
+  readonly role?: RoleOptions | undefined;
   /** Called when the credential belongs to another identity than the one before. */
   readonly onIdentityChange: () => void;
 }
@@ -45,7 +47,7 @@ export function createAuthorizer(profile: string, deps: AuthorizersDeps): Author
         events,
         requestHandler,
         onIdentityChange,
-        role: roleOf(settings),
+        role: deps.role ?? roleOf(settings),
         source: credentials,
       }),
     onUnsigned: () =>

@@ -1,4 +1,4 @@
-import type { HttpHandlerDeps } from './client/http/handler.ts';
+import type { HttpHandler, HttpHandlerDeps } from './client/http/handler.ts';
 import type { ListenerSettings } from './client/http/options.ts';
 import type { Users } from './client/http/users/users.ts';
 import type { RelayDeps } from './client/stdio/relay-deps.ts';
@@ -34,15 +34,16 @@ export function relayDeps(
   };
 }
 
-/** The settings for the handler of all HTTP clients. */
+/** The settings for a handler of HTTP clients, whose requests a profile signs. */
 export function httpHandlerDeps(
   settings: Settings,
   wiring: Wiring,
-): Omit<HttpHandlerDeps, 'handler' | 'forward' | 'maxStreams' | 'soleCaller'> {
-  const { defaultProfile, toolCacheTtl, headers: own, disableTelemetry } = settings;
+  profile: string,
+): Omit<HttpHandlerDeps, 'handler' | 'forward' | 'maxStreams' | 'streams' | 'soleCaller'> {
+  const { toolCacheTtl, headers: own, disableTelemetry } = settings;
   const { 'user-agent': userAgent = '' } = wiring.headersFor('');
   return {
-    profile: defaultProfile,
+    profile,
     clock: wiring.clock,
     events: wiring.events,
     limits: timeLimits(settings),
@@ -50,13 +51,23 @@ export function httpHandlerDeps(
     heartbeatMs: settings.progressHeartbeat * SECOND_MS,
     mergesPages: settings.pages === 'merge',
     readsLists: settings.whoamiTool || !isUnfiltered(settings) || (toolCacheTtl ?? 0) > 0,
-    findTool: (name) => wiring.tools.of(defaultProfile).definitionOf(name),
+    findTool: (name) => wiring.tools.of(profile).definitionOf(name),
     toUpstreamHeaders: (headers) =>
       toUpstreamHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
     onNotification: ({ method }) => {
-      if (isToolsChanged(method)) wiring.tools.of(defaultProfile).invalidate({ clientKnows: true });
+      if (isToolsChanged(method)) wiring.tools.of(profile).invalidate({ clientKnows: true });
     },
   };
+}
+
+/** The handlers of the path of each profile, where the listener signs with several. Pure. */
+export function profilePaths(
+  { profiles, listenPath }: Settings,
+  connect: (profile: string) => HttpHandler,
+): ReadonlyMap<string, HttpHandler> | undefined {
+  if (profiles.length < 2) return undefined;
+  const path = listenPath.replace(/\/$/, '');
+  return new Map(profiles.map((profile) => [`${path}/${encodeURIComponent(profile)}`, connect(profile)]));
 }
 
 /** The limits of one document of --listen-issuer: keys and metadata take a few kilobytes. */

@@ -1,3 +1,4 @@
+import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { identityIn } from './auth/credentials/principal.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
 import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
@@ -49,7 +50,7 @@ import type { ProfileIdentity } from './upstream/transport/identities.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
 import type { ProfileTransport } from './upstream/transport/transports.ts';
 import { Upstream } from './upstream/upstream.ts';
-import { SECOND_MS, Wiring } from './wiring.ts';
+import { type IdentityWiring, SECOND_MS, Wiring } from './wiring.ts';
 
 /** The optional parts of a proxy. */
 export interface ProxyDeps {
@@ -63,6 +64,8 @@ export interface ProxyDeps {
   readonly credentials?: CredentialSource | undefined;
   /** Required where the settings have `limits`; closed with the proxy. */
   readonly sharedLimits?: SharedLimits | undefined;
+  /** @internal The identity of the listener that the proxy is for; it owns nothing of others. */
+  readonly identity?: IdentityWiring | undefined;
 }
 
 /** Layers of a program that embeds the proxy. */
@@ -109,7 +112,14 @@ export class McpProxy {
    * @param settings - from `readSettings`.
    */
   constructor(settings: Settings, deps: ProxyDeps = {}) {
-    const { clock = systemClock, events = new Events(), layers = {}, credentials, sharedLimits } = deps;
+    const {
+      clock = systemClock,
+      events = new Events(),
+      layers = {},
+      credentials,
+      sharedLimits,
+      identity,
+    } = deps;
     if (settings.limits !== undefined && !sharedLimits) {
       throw new TypeError('McpProxy: settings with limits need createProxy, which opens the limits');
     }
@@ -117,7 +127,7 @@ export class McpProxy {
     this.#sharedLimits = sharedLimits;
     const { before = [], after = [] } = layers;
     this.#hasUserLayers = before.length + after.length > 0;
-    const wiring = new Wiring(settings, { clock, events, credentials, sharedLimits });
+    const wiring = new Wiring(settings, { clock, events, credentials, sharedLimits, identity });
     this.#wiring = wiring;
     this.#withMetadata = wiring.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
@@ -186,7 +196,8 @@ export class McpProxy {
       // id.
       ...(lazily ? [when(isOfStdio, lazily.start)] : []),
       // Outside everything that depends on the profile, which is chosen here.
-      ...(profiles.length > 1 ? [this.#profileLayer()] : []),
+      // HTTP clients choose it by their path: their session belongs to one identity.
+      ...(profiles.length > 1 ? [when(isOfStdio, this.#profileLayer())] : []),
       // Inside the profile layer: calls of other profiles need not wait for the default session.
       ...(lazily ? [when(isOfStdio, lazily.need)] : []),
       // Before all limits: a refused call takes no slot and no connection.
@@ -362,16 +373,31 @@ export class McpProxy {
   }
 
   /**
-   * Connects the clients of a listener, which keep their own sessions.
+   * Connects clients of a listener, which keep their own sessions, and whose requests a profile
+   * signs.
    * @internal
    */
-  connectHttp(limits: Pick<HttpHandlerDeps, 'maxStreams' | 'soleCaller'>): HttpHandler {
+  connectHttp(
+    limits: Pick<HttpHandlerDeps, 'maxStreams' | 'streams' | 'soleCaller'>,
+    profile = this.#settings.defaultProfile,
+  ): HttpHandler {
     return new HttpHandler({
-      ...httpHandlerDeps(this.#settings, this.#wiring),
+      ...httpHandlerDeps(this.#settings, this.#wiring, profile),
       ...limits,
       handler: this.#handler,
       forward: (request) => this.#forward(request),
     });
+  }
+
+  /**
+   * A proxy for one identity of the listener. It shares observers and --limits with this one, and
+   * nothing else; `stop` closes it.
+   * @internal
+   */
+  forIdentity(settings: Settings, name: string, role: RoleOptions | undefined): McpProxy {
+    const { clock, events, redactor } = this.#wiring;
+    const identity = { name, role, redactor };
+    return new McpProxy(settings, { clock, events, sharedLimits: this.#sharedLimits, identity });
   }
 
   /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */

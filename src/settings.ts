@@ -12,6 +12,7 @@ import {
   listenerOptions,
   listenerProblems,
 } from './client/http/options.ts';
+import { identityMapProblems } from './client/http/users/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
 import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
 import { loadEnvFile } from './config/env-file.ts';
@@ -242,6 +243,7 @@ export async function readSettings(
 
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
   problems.push(...poolProblems(values, from, platformLifetime));
+  problems.push(...(await identityMapProblems(values.identityMap, from.identityMap)));
   problems.push(...listenerProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });

@@ -1,3 +1,4 @@
+import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { identityIn } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
@@ -44,6 +45,18 @@ export interface WiringDeps {
   readonly events: Events;
   /** Signs in place of profile and environment. */
   readonly credentials?: CredentialSource | undefined;
+  /** Undefined for the proxy of the process. */
+  readonly identity?: IdentityWiring | undefined;
+}
+
+/** The parts of a proxy that serves one identity of --identity-map. */
+export interface IdentityWiring {
+  /** The name of its token or user. */
+  readonly name: string;
+  /** In place of --role-arn. */
+  readonly role: RoleOptions | undefined;
+  /** That of the process, so that a proxy that is closed leaves no observer behind. */
+  readonly redactor: Redactor;
 }
 
 /** Builds what layers and upstream share, once per process or once per profile. */
@@ -55,7 +68,7 @@ export class Wiring {
   readonly tools = new PerProfile(() => new ToolCatalog());
   readonly changeStreams = new ChangeStreams();
   /** Knows all secrets of the settings and credentials. */
-  readonly redactor = new Redactor();
+  readonly redactor: Redactor;
   /** Undefined without --max-concurrent. */
   readonly limiters: KeyedLimiters<ConcurrencyLimiter> | undefined;
   /** Undefined without --rate-limit. */
@@ -68,25 +81,21 @@ export class Wiring {
   readonly #credentials: CredentialSource | undefined;
   readonly #sharedLimits: SharedLimits | undefined;
   readonly #sharedKind = { kind: undefined };
+  readonly #identity: IdentityWiring | undefined;
   #headers: RequestHeaders;
   /** Undefined until a client is offered a login. */
   #logins: LoginOffers | undefined;
 
-  constructor(settings: Settings, { clock, events, credentials, sharedLimits }: WiringDeps) {
+  constructor(settings: Settings, deps: WiringDeps) {
+    const { clock, events, credentials, sharedLimits, identity } = deps;
+    this.#identity = identity;
+    this.redactor = identity?.redactor ?? new Redactor();
     this.#settings = settings;
     this.#credentials = credentials;
     this.#sharedLimits = sharedLimits;
     this.clock = clock;
     this.events = events;
-    events.subscribe(
-      (event) => {
-        if (event.type === 'secret.known') this.redactor.learn(event.value, event);
-      },
-      { detailed: false, secrets: true },
-    );
-    for (const value of configuredSecrets(settings)) {
-      events.emit({ type: 'secret.known', value, lasting: true });
-    }
+    if (!identity) this.#learnSecrets();
     this.#headers = this.headersFor('');
     this.limiters = this.#createLimiters();
     this.buckets = this.#createBuckets();
@@ -101,6 +110,19 @@ export class Wiring {
     this.identities = new Identities({
       ...{ endpoint, scope, homeRegion, env, credentialsOptional, clock, profileTransport },
     });
+  }
+
+  #learnSecrets(): void {
+    const { events, redactor } = this;
+    events.subscribe(
+      (event) => {
+        if (event.type === 'secret.known') redactor.learn(event.value, event);
+      },
+      { detailed: false, secrets: true },
+    );
+    for (const value of configuredSecrets(this.#settings)) {
+      events.emit({ type: 'secret.known', value, lasting: true });
+    }
   }
 
   retryDeps(): RetryDeps {
@@ -173,7 +195,11 @@ export class Wiring {
   metadata(): Layer {
     const { endpoint, env, profiles } = this.#settings;
     const named = readMetadata(this.#settings.metadata);
-    const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
+    const regions = new OperatingRegions({
+      endpoint,
+      env,
+      several: profiles.length > 1 || this.#identity !== undefined,
+    });
     const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
     const checked = async (reading: Promise<string | undefined>, profile: string) => {
       const region = await reading;
@@ -226,6 +252,7 @@ export class Wiring {
           requestHandler,
           connect,
           credentials: this.#credentials,
+          role: this.#identity?.role,
           onIdentityChange: () => this.#forgetLists(profile),
         }),
       readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
@@ -273,6 +300,7 @@ export class Wiring {
   #limitKey(): LimitKeyDeps {
     return {
       limitKey: this.#settings.limitKey as LimitKey,
+      identity: this.#identity?.name,
       isTool: (name, profile) => this.toolsKnownTo(profile).definitionOf(name) !== undefined,
       knownAccount: (profile) => {
         const { principal } = this.transports.profileTransport(profile).credentials ?? {};

@@ -71,6 +71,7 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
     ...['--listen-tls-key', tls.key],
   ],
   listenIssuer: ['--listen', '127.0.0.1:0', '--listen-audience', 'mcp'],
+  identityMap: ['--listen', '127.0.0.1:0', '--listen-token', 'a-token-of-enough-characters'],
   listenAudience: ['--listen', '127.0.0.1:0', '--listen-issuer', 'https://auth.example'],
   listenScope: [
     ...['--listen', '127.0.0.1:0', '--listen-issuer', 'https://auth.example'],
@@ -131,6 +132,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         caBundle: async () => (await makeTlsAuthority()).caFile(),
         logFile: async () => join(temp.home, 'log.txt'),
         listenTokenFile: () => temp.write('tokens', 'ci=a-token-of-enough-characters'),
+        identityMap: () => temp.write('map.json', '{"identities":[{"name":"all","match":{"token":"*"}}]}'),
         listenTlsCert: async () => tls.cert,
         listenTlsKey: async () => tls.key,
         listenClientCa: async () => tls.ca,

@@ -1,7 +1,7 @@
 import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
-import { openUsers } from '../client-wiring.ts';
+import { openUsers, profilePaths } from '../client-wiring.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
@@ -10,6 +10,7 @@ import { sleep } from '../core/time/waits.ts';
 import { usesXray } from '../observe/tracing/asks.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
+import type { IdentityProxies } from './identity-proxies.ts';
 
 export interface RunningListener {
   readonly url: string;
@@ -24,6 +25,10 @@ export interface RunningListener {
    * last answer is sent.
    */
   drain(): Promise<void>;
+  /**
+   * The proxy that signs for the holder of a token, or for a user; by default, one signs for all.
+   */
+  signerOf(token: string): McpProxy | undefined;
 }
 
 /**
@@ -38,8 +43,9 @@ export async function listen(
 ): Promise<RunningListener> {
   const { address, tls: tlsFiles, drainTimeout, drainDelayMs, maxStreams } = settings.listener;
   // Loaded here, so that serving stdio starts faster.
-  const [{ HttpListener }, { openTokens }, readiness] = await Promise.all([
+  const [{ HttpListener }, { Capacity }, { openTokens }, readiness] = await Promise.all([
     import('../client/http/server.ts'),
+    import('../client/http/capacity.ts'),
     import('../client/http/open-tokens.ts'),
     readinessOf(),
   ]);
@@ -50,7 +56,14 @@ export async function listen(
     clock: systemClock,
     events,
   });
-  const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several && !users });
+  const limits = {
+    maxStreams,
+    streams: new Capacity(maxStreams),
+    soleCaller: () => !tokens.several && !users,
+  };
+  const relay = proxy.connectHttp(limits);
+  const paths = profilePaths(settings, (profile) => proxy.connectHttp(limits, profile));
+  const identities = await openIdentities(settings, proxy, events, limits);
   const server = await HttpListener.open({
     ...settings.listener,
     forwardedHeaders: usesXray(settings.env)
@@ -61,6 +74,8 @@ export async function listen(
     users,
     clock: systemClock,
     handlers: relay,
+    paths,
+    route: identities?.route,
     unreadyReason: () => readiness.reason(),
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
     onHandshakeFailed: (from, message) =>
@@ -88,12 +103,51 @@ export async function listen(
     },
     async drain() {
       server.leave();
-      await relay.drain(drainTimeout * 1_000);
+      const relays = [relay, ...(paths?.values() ?? [])];
+      await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainTimeout * 1_000))]);
       await server.close();
       tokens.close();
       tls?.close();
     },
+    signerOf: (token) => identities?.signerOf(token),
   };
+}
+
+/** Undefined without --identity-map. */
+async function openIdentities(
+  settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
+  proxy: McpProxy,
+  events: Events,
+  limits: Parameters<McpProxy['connectHttp']>[0],
+): Promise<IdentityProxies | undefined> {
+  const { identityMap: path, drainTimeout } = settings.listener;
+  if (path === undefined) return undefined;
+  const [{ IdentityProxies: Opened }, { loadIdentityMap }, { WatchedFiles: Watched }] = await Promise.all([
+    import('./identity-proxies.ts'),
+    import('../client/http/users/identity-map.ts'),
+    import('../client/http/watched-files.ts'),
+  ]);
+  const rules = await Watched.open({
+    paths: [path],
+    read: () => loadIdentityMap(path),
+    clock: systemClock,
+    onUnusable: (problem) =>
+      events.emit({
+        type: 'listener.identities-unusable',
+        message: `The file of --identity-map cannot be used: ${problem}. The rules read before stay in use.`,
+      }),
+  });
+  const report = (): void => events.emit({ type: 'listener.identities-read', rules: rules.value.length });
+  report();
+  rules.onChange(report);
+  return new Opened({
+    settings,
+    rules,
+    createProxy: (parts) => proxy.forIdentity(parts.settings, parts.identity, parts.role),
+    connect: (own) => own.connectHttp(limits),
+    drainMs: drainTimeout * 1_000,
+    clock: systemClock,
+  });
 }
 
 async function openTls(paths: TlsPaths, events: Events): Promise<WatchedFiles<TlsMaterial>> {

@@ -2,6 +2,7 @@ import type { Readiness } from '../client/http/readiness.ts';
 import { readStdin } from '../client/stdio/stdio.ts';
 import { StdoutWriter } from '../client/stdio/stdout.ts';
 import { causeText } from '../core/errors/errors.ts';
+import type { Client } from '../core/pipeline/call-record.ts';
 import { Events, type ProxyEvent } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { plainText } from '../core/system/plain-text.ts';
@@ -90,7 +91,9 @@ export function serve(
     format: settings.logFormat,
   });
   const { accessLog: accessFile, accessLogArguments: withArguments } = settings;
-  const identityOf = (profile: string) => proxy.signingIdentity(profile);
+  let signerOf: RunningListener['signerOf'] = () => undefined;
+  const identityOf = (profile: string, { token }: Client) =>
+    ((token === undefined ? undefined : signerOf(token)) ?? proxy).signingIdentity(profile);
   const accessLog =
     accessFile === undefined
       ? undefined
@@ -180,11 +183,13 @@ export function serve(
           state: () => ({ url: '', connections: 0, requests: 0, streams: 0 }),
           announce: async () => undefined,
           drain: async () => undefined,
+          signerOf: () => undefined,
         };
       },
     );
   listener?.then((running) => {
     state = running.state;
+    signerOf = running.signerOf;
   });
   if (process.stderr.isTTY) {
     if (stdio && process.stdin.isTTY) process.stderr.write(TERMINAL_HINT);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GivenBody } from '../client/http/given-body.ts';
-import { openUsers } from '../client-wiring.ts';
+import { openUsers, profilePaths } from '../client-wiring.ts';
 import { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
@@ -66,8 +66,9 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const { listener } = settings;
   if (!listener) throw new TypeError('createListener: the settings have no listener');
-  const [{ HttpListener }, { openTokens }] = await Promise.all([
+  const [{ HttpListener }, { Capacity }, { openTokens }] = await Promise.all([
     import('../client/http/server.ts'),
+    import('../client/http/capacity.ts'),
     import('../client/http/open-tokens.ts'),
   ]);
   const proxy = await proxyOf(settings, { ...options, clock, events });
@@ -77,10 +78,14 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
   const users = await openUsers(listener, { connectorOf, clock, events });
-  const relay = proxy.connectHttp({
-    maxStreams: listener.maxStreams,
+  const { maxStreams } = listener;
+  const limits = {
+    maxStreams,
+    streams: new Capacity(maxStreams),
     soleCaller: () => !tokens.several && !users,
-  });
+  };
+  const relay = proxy.connectHttp(limits);
+  const paths = profilePaths(settings, (profile) => proxy.connectHttp(limits, profile));
   const forwardedHeaders = usesXray(settings.env)
     ? new Set([...listener.forwardedHeaders, 'x-amzn-trace-id'])
     : listener.forwardedHeaders;
@@ -92,6 +97,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     users,
     clock,
     handlers: relay,
+    paths,
     loopbackOnly: !authenticated && !tokens.required && !users,
     unreadyReason: async () => undefined,
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
@@ -102,7 +108,8 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     closed ??= (async () => {
       server.leave();
       proxy.refuseQueued();
-      await relay.drain(listener.drainTimeout * 1_000);
+      const relays = [relay, ...(paths?.values() ?? [])];
+      await Promise.all(relays.map((each) => each.drain(listener.drainTimeout * 1_000)));
       await server.close();
       tokens.close();
       await proxy.close();

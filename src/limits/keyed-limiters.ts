@@ -10,6 +10,8 @@ const REST = 'rest';
 
 export interface LimitKeyDeps {
   readonly limitKey: LimitKey;
+  /** The identity of --identity-map; quotas of two identities are never one. */
+  readonly identity?: string | undefined;
   /** Whether the server is known to have the tool: others may be invented by a client. */
   readonly isTool: (name: string, profile: string) => boolean;
   /** The account as far as it is known without a request. */
@@ -23,10 +25,11 @@ const nameOf = (kind: LimitKey, ...values: readonly string[]): string =>
 
 /** The text that names the limit of a call, in every replica alike. */
 export function limitKeyOf(
-  { limitKey, isTool, knownAccount, accountOf }: LimitKeyDeps,
-  profile: string,
+  { limitKey, identity, isTool, knownAccount, accountOf }: LimitKeyDeps,
+  name: string,
   call: Call,
 ): string | Promise<string> {
+  const profile = identity === undefined ? name : `${name}@${identity}`;
   switch (limitKey) {
     case 'profile':
       return nameOf('profile', profile);
@@ -36,13 +39,13 @@ export function limitKeyOf(
       const { message } = call;
       const isCall = message.kind === 'request' && message.method === 'tools/call';
       const tool = (isCall && targetOf(message)) || '';
-      return nameOf('tool', profile, isTool(tool, profile) ? tool : '');
+      return nameOf('tool', profile, isTool(tool, name) ? tool : '');
     }
     case 'account': {
       const ofAccount = (account: string | undefined): string =>
         account === undefined ? nameOf('profile', profile) : nameOf('account', account);
-      const known = knownAccount(profile);
-      return known === undefined ? accountOf(profile, call.signal).then(ofAccount) : ofAccount(known);
+      const known = knownAccount(name);
+      return known === undefined ? accountOf(name, call.signal).then(ofAccount) : ofAccount(known);
     }
   }
 }

@@ -2,7 +2,7 @@ import { causeText } from '../core/errors/errors.ts';
 import { Redactor } from '../core/errors/redact.ts';
 import { isObject, paramsOf, type Request } from '../core/jsonrpc/message.ts';
 import type { RequestHeaders } from '../core/pipeline/call.ts';
-import type { CallRecord } from '../core/pipeline/call-record.ts';
+import type { CallRecord, Client } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { plainJson } from '../core/system/plain-text.ts';
 import type { Clock } from '../core/time/clock.ts';
@@ -17,7 +17,7 @@ export interface AccessLogOptions {
   readonly events: Events;
   readonly clock: Clock;
   /** Returns the identity that signs for a profile, without a request. */
-  readonly identityOf: (profile: string) => SigningIdentity | undefined;
+  readonly identityOf: (profile: string, client: Client) => SigningIdentity | undefined;
 }
 
 export interface AccessLog {
@@ -87,7 +87,7 @@ export function writeAccessLog(options: AccessLogOptions): AccessLog {
     const facts = kept.get(record);
     if (!facts) return;
     // Without an attempt nothing was signed.
-    const identity = record.attempts > 0 ? options.identityOf(record.profile) : undefined;
+    const identity = record.attempts > 0 ? options.identityOf(record.profile, record.client) : undefined;
     write(accessLine(record, { ...facts, traceId: record.span?.traceId ?? facts.traceId, identity }));
   };
   events.subscribe(

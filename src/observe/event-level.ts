@@ -64,6 +64,8 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'listener.tls-unusable': 'error',
   'listener.issuer-keys-read': 'info',
   'listener.issuer-unreachable': 'error',
+  'listener.identities-read': 'info',
+  'listener.identities-unusable': 'error',
   'client.handshake-failed': 'warn',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',

@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one request of an HTTP client from body to response: its parts share the state of the call',
   },
   'client/http/server.ts': {
-    max: 650,
+    max: 660,
     reason: 'the node:http server: its events, sockets and time limits refer to each other',
   },
   'commands/config/clients.ts': {
@@ -42,7 +42,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
-    max: 440,
+    max: 480,
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'settings.ts': {
@@ -70,7 +70,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
   },
   'wiring.ts': {
-    max: 330,
+    max: 365,
     reason: 'builds everything that layers and upstream share: each part refers to the others',
   },
 };

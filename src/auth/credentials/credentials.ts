@@ -28,6 +28,13 @@ export interface RoleOptions {
   readonly sessionName: string | undefined;
   /** The external id that the trust policy of the role requires, if any. */
   readonly externalId: string | undefined;
+  /** Session tags, by key. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Returns a token of an identity provider with which the role is assumed, without any other
+   * credentials (`AssumeRoleWithWebIdentity`).
+   */
+  readonly webIdentityToken?: (() => string) | undefined;
 }
 
 /** Credentials for one signature. Immutable, so that a refresh never mixes two sets of them. */

@@ -50,6 +50,7 @@ export const chainFailureOf = (error: unknown): CredentialFailure =>
  */
 export async function resolveCredentials(options: ChainDeps): Promise<Resolved> {
   const { env, role } = options;
+  if (role?.webIdentityToken) return assumeWithToken(role, role.webIdentityToken, options);
   const profile = profileIn(options.profile, env);
   const fromVariables = usesKeyVariables(profile, env);
   const { config, credentials } = sharedPaths(env);
@@ -65,19 +66,43 @@ export async function resolveCredentials(options: ChainDeps): Promise<Resolved> 
     const name = plan.roles.length > 0 ? 'assume-role' : plan.base.provider;
     return { credentials: snapshot(resolved, principalOf(plan, resolved), name), stamps };
   }
-  const { arn, sessionName, externalId } = role;
+  const { arn, sessionName, externalId, tags } = role;
   const settings = { role_arn: arn, role_session_name: sessionName, external_id: externalId };
   try {
     const { assumeRole } = await import('./sdk-providers.ts');
-    const assumed = await assumeRole(resolved, settings, deps);
+    const assumed = await assumeRole(resolved, settings, deps, tags);
     return { credentials: snapshot(assumed, rolePrincipal(arn, sessionName), 'assume-role'), stamps };
   } catch (error) {
-    throw new ChainError({
-      what: 'role-failed',
-      roleArn: arn,
-      externalId: externalId !== undefined,
-      cause: causeWithoutSecrets(causeText(error)),
-    });
+    throw roleError(role, error);
+  }
+}
+
+const roleError = ({ arn, externalId }: RoleOptions, error: unknown): ChainError =>
+  new ChainError({
+    what: 'role-failed',
+    roleArn: arn,
+    externalId: externalId !== undefined,
+    cause: causeWithoutSecrets(causeText(error)),
+  });
+
+/** No file and no other credentials are involved; the region of STS is that of the profile. */
+async function assumeWithToken(
+  role: RoleOptions,
+  tokenOf: () => string,
+  options: ChainDeps,
+): Promise<Resolved> {
+  const { arn, sessionName } = role;
+  const profile = profileIn(options.profile, options.env);
+  try {
+    const { profiles } = await readSharedFiles(options.env);
+    const { assumeRoleWithToken } = await import('./sdk-providers.ts');
+    const assumed = await assumeRoleWithToken(tokenOf(), role, { ...options, profile, profiles });
+    return {
+      credentials: snapshot(assumed, rolePrincipal(arn, sessionName), 'web-identity'),
+      stamps: new Map(),
+    };
+  } catch (error) {
+    throw roleError(role, error);
   }
 }
 

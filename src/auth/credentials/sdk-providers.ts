@@ -5,10 +5,11 @@ import {
   fromSSO,
   fromTemporaryCredentials,
   fromTokenFile,
+  fromWebToken,
 } from '@aws-sdk/credential-providers';
 import type { Clock } from '../../core/time/clock.ts';
 import { abortable, withTimeout } from '../../core/time/waits.ts';
-import type { BaseProvider, SdkCredentials } from './credentials.ts';
+import type { BaseProvider, RoleOptions, SdkCredentials } from './credentials.ts';
 import type { CredentialPlan } from './plan.ts';
 import { aliasOf } from './profile-alias.ts';
 import type { ProfileData, Profiles } from './shared-files.ts';
@@ -114,6 +115,7 @@ export async function assumeRole(
   source: SdkCredentials,
   role: ProfileData,
   deps: ProviderDeps,
+  tags: Readonly<Record<string, string>> = {},
 ): Promise<SdkCredentials> {
   const { external_id: externalId, duration_seconds: duration } = role;
   return fromTemporaryCredentials({
@@ -122,10 +124,27 @@ export async function assumeRole(
       RoleArn: role.role_arn,
       RoleSessionName: sessionNameOf(role, deps),
       ...(externalId === undefined ? {} : { ExternalId: externalId }),
+      ...(Object.keys(tags).length === 0
+        ? {}
+        : { Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }),
       ...(duration === undefined ? {} : { DurationSeconds: Number.parseInt(duration, 10) }),
     },
     clientConfig: stsConfig(deps),
     logger,
+  })();
+}
+
+/** Assumes a role with the token of an identity provider, which takes the place of credentials. */
+export async function assumeRoleWithToken(
+  webIdentityToken: string,
+  { arn: roleArn, sessionName }: RoleOptions,
+  deps: ProviderDeps,
+): Promise<SdkCredentials> {
+  return fromWebToken({
+    webIdentityToken,
+    roleArn,
+    roleSessionName: sessionName ?? defaultSessionName(deps.env),
+    clientConfig: stsConfig(deps),
   })();
 }
 

@@ -16,6 +16,8 @@ export interface AdmissionRules {
    * OAuth discovery.
    */
   readonly path: string;
+  /** Further paths of MCP, without a trailing slash: one for each of several profiles. */
+  readonly paths?: ReadonlyMap<string, unknown> | undefined;
 }
 
 /** The parts of a request's head that the rules need. */
@@ -89,7 +91,7 @@ function targetRefusal(
   { method, path }: Pick<RequestHead, 'method' | 'path'>,
   rules: AdmissionRules,
 ): HttpRefusal | undefined {
-  if (path !== rules.path && path !== `${rules.path}/`) {
+  if (path !== rules.path && path !== `${rules.path}/` && !rules.paths?.has(withoutSlash(path))) {
     return invalid(
       404,
       `There is nothing at ${quoteShort(path)}: MCP is at ${rules.path || '/'} (--listen-path).`,
@@ -175,5 +177,8 @@ export function errorBody(error: ProxyError): { text: string; headers: Record<st
 
 /** Quotes client input in at most 100 characters on one line. */
 const quoteShort = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));
+
+/** Both forms of a path are served. */
+export const withoutSlash = (path: string): string => path.replace(/\/$/, '');
 
 const siteOf = (site: string | string[] | undefined): string | undefined => site?.toString();

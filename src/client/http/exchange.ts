@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
-import type { HttpCaller, HttpExchange } from '../../core/pipeline/http-context.ts';
+import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.ts';
+import type { Caller } from './route.ts';
+import type { SessionUsers } from './session-users.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /**
@@ -25,9 +27,9 @@ const MAX_WHOLE_BYTES = 16 * 1024;
 
 const ROOM = Promise.resolve();
 
-export type Caller = HttpCaller;
-
 export interface ServerExchangeDeps {
+  /** Undefined where callers have no names. */
+  readonly sessions?: SessionUsers | undefined;
   readonly clock: Clock;
   readonly unread: UnreadAnswers;
   /** Names of headers that are forwarded in addition to the default ones. */
@@ -41,6 +43,7 @@ export interface ServerExchangeDeps {
 export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
   readonly caller: Caller;
+  readonly #sessions: SessionUsers | undefined;
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
@@ -65,8 +68,9 @@ export class ServerExchange implements HttpExchange {
     request: IncomingMessage,
     response: ServerResponse,
     caller: Caller,
-    { clock, unread, forwarded }: ServerExchangeDeps,
+    { clock, unread, forwarded, sessions }: ServerExchangeDeps,
   ) {
+    this.#sessions = sessions;
     this.caller = caller;
     this.headers = pickRequestHeaders(request.headers, forwarded);
     this.#forwarded = forwarded;
@@ -100,6 +104,7 @@ export class ServerExchange implements HttpExchange {
 
   begin(head: HttpFacts): BodySink {
     const response = this.#response;
+    this.#sessions?.recordAnswer(head, this.headers, this.caller.token);
     if (!response.destroyed) {
       const headers = pickResponseHeaders(head, this.#forwarded);
       if (this.#origin !== undefined) Object.assign(headers, corsHeaders(this.#origin));

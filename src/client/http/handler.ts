@@ -62,6 +62,8 @@ export interface HttpHandlerDeps {
   readonly limits: TimeLimits;
   /** GET streams and subscriptions that may be open at once. */
   readonly maxStreams: number;
+  /** The open streams of all handlers of a listener; by default, this handler is alone. */
+  readonly streams?: Capacity | undefined;
   /**
    * True while all clients present the same token, or none: they need not leave room for others.
    */
@@ -113,7 +115,7 @@ export class HttpHandler {
   constructor(deps: HttpHandlerDeps) {
     this.#deps = deps;
     this.#calls = new HttpCalls(deps.clock);
-    this.#streams = new Capacity(deps.maxStreams);
+    this.#streams = deps.streams ?? new Capacity(deps.maxStreams);
   }
 
   /** Open GET streams and subscriptions. */

@@ -175,6 +175,8 @@ export interface ListenerSettings {
   readonly tokenFile: string | undefined;
   /** Undefined without --listen-issuer. */
   readonly users: UserSettings | undefined;
+  /** The file of --identity-map. */
+  readonly identityMap: string | undefined;
   /** Beside the loopback names. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
@@ -205,6 +207,7 @@ export function listenerOf(values: ListenerValues): ListenerSettings | undefined
     })),
     tokenFile: values.listenTokenFile,
     users: userSettings(values),
+    identityMap: values.identityMap,
     allowedHosts: [...ownNames(address), ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
     forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
@@ -247,25 +250,22 @@ export function listenerProblems(
   }
   const problems: string[] = [];
   const address = readAddress(values.listen);
-  const authenticates =
-    values.listenToken.length > 0 ||
-    values.listenTokenFile !== undefined ||
-    values.listenIssuer !== undefined ||
-    values.listenClientCa !== undefined;
+  const hasTokens = values.listenToken.length > 0 || values.listenTokenFile !== undefined;
+  const authenticates = hasTokens || values.listenIssuer !== undefined || values.listenClientCa !== undefined;
   if (address && !isLoopback(address.host) && !authenticates) {
     problems.push(
       `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), --listen-token-file, --listen-issuer or --listen-client-ca, or listen on 127.0.0.1`,
     );
   }
-  problems.push(...tlsProblems(values, from, Date.now()), ...userProblems(values, from));
+  problems.push(...tlsProblems(values, from, Date.now()), ...userProblems(values, from, hasTokens));
   if (readSocketAddress(values.listen) && values.listenTlsCert !== undefined) {
     problems.push(
       `${nameOf('listenTlsCert')} has no meaning with a unix socket, whose bytes no network carries: remove it, or listen on host:port`,
     );
   }
-  if (profiles > 1) {
+  if (profiles > 1 && values.identityMap !== undefined) {
     problems.push(
-      `${nameOf('profile')} must name one profile together with --listen: for now the listener signs with one, not ${profiles}`,
+      `${nameOf('profile')} must name one profile together with ${nameOf('identityMap')}, whose rules name the profiles of users`,
     );
   }
   if (!values.stdio) {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { groupOf, type Share } from '../../core/pipeline/fair-queue.ts';
-import type { Caller } from './exchange.ts';
+import type { Caller } from './route.ts';
 
 /** The session is the client's own word, so that it counts within its token or address only. */
 export const shareOfCaller = ({ address, token }: Caller, session: string | string[] = ''): Share => ({

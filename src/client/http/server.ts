@@ -6,7 +6,6 @@ import { isLoopback } from '../../core/http/loopback.ts';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
-import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import {
@@ -18,13 +17,14 @@ import {
   listenerFull,
   type RequestHead,
   remoteRefusal,
+  withoutSlash,
 } from './admission.ts';
 import { AttachedConnections } from './attached-connections.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
 import { discard, type ReadBody, readBody } from './body.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { Connections } from './connections.ts';
-import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
+import { ServerExchange, type ServerExchangeDeps } from './exchange.ts';
 import { bodyReadRefusal, boundedBody, givenBodyOf } from './given-body.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
@@ -32,6 +32,8 @@ import { createNodeServer } from './node-server.ts';
 import { openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
 import { countHostHeaders, pathOf, shareOfCaller } from './request-head.ts';
+import type { Caller, HttpHandlers, Route } from './route.ts';
+import { SessionUsers } from './session-users.ts';
 import { acceptTls } from './tls-connections.ts';
 import type { TlsMaterial } from './tls-files.ts';
 import type { Tokens } from './tokens.ts';
@@ -49,12 +51,6 @@ const LAST_REQUESTS_MS = 1_000;
 /** Time for the last responses to be sent, and for a client to finish a rejected request. */
 const CLOSE_MS = 2_000;
 
-/** Handles admitted requests. Neither method throws; both resolve when the response is complete. */
-export interface HttpHandlers {
-  post(text: string, exchange: HttpExchange): Promise<void>;
-  forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
-}
-
 /** A rejected request, or bytes that are not a request. */
 export interface RefusedRequest {
   readonly status: number;
@@ -66,13 +62,17 @@ export interface RefusedRequest {
 }
 
 export interface HttpListenerOptions
-  extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users'> {
+  extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users' | 'identityMap'> {
   /** Undefined: plain HTTP. Closed by the caller. */
   readonly tls?: WatchedFiles<TlsMaterial> | undefined;
   /** The valid tokens; opened and closed by the caller. */
   readonly tokens: Tokens;
   /** Undefined without --listen-issuer. */
   readonly users?: Users | undefined;
+  /** The handlers of the further paths. */
+  readonly paths?: ReadonlyMap<string, HttpHandlers> | undefined;
+  /** Chooses the handlers of a caller; by default, `handlers` serve all. */
+  readonly route?: ((caller: Caller) => Route) | undefined;
   readonly clock: Clock;
   readonly handlers: HttpHandlers;
   /** Returns why requests would fail now, or undefined; must contain no secret. */
@@ -111,6 +111,8 @@ export class HttpListener {
   readonly #connections: Connections | AttachedConnections;
   /** The requests in flight. */
   readonly #capacity: Capacity;
+  /** Undefined where callers have no names. */
+  readonly #sessions: SessionUsers | undefined;
   #leaving = false;
   /** `bytesRead` after the last response. While unchanged, the connection is idle. */
   readonly #bytesWhenIdle = new WeakMap<Socket, number>();
@@ -123,7 +125,9 @@ export class HttpListener {
     this.#options = options;
     this.#held = new HeldBodies(options.maxClients);
     this.#capacity = new Capacity(options.maxClients);
+    this.#sessions = options.tokens.required || options.users ? new SessionUsers() : undefined;
     this.#exchangeDeps = {
+      sessions: this.#sessions,
       clock: options.clock,
       unread: new UnreadAnswers(),
       forwarded: options.forwardedHeaders,
@@ -222,7 +226,7 @@ export class HttpListener {
     const faulty = framingRefusal(request.httpVersion, request.headers);
     if (faulty) {
       const address = this.#connections.addressOf(request.socket);
-      this.#refuse(request, response, faulty, { address, token: undefined, expiresAt: undefined });
+      this.#refuse(request, response, faulty, { address, token: undefined });
       return;
     }
     const { method = '', headers } = request;
@@ -244,7 +248,7 @@ export class HttpListener {
       return;
     }
     const address = this.#connections.addressOf(request.socket);
-    this.#admit(request, response, head, { address, token, expiresAt: undefined }, body);
+    this.#admit(request, response, head, { address, token, expiresAt: undefined, user: undefined }, body);
   }
 
   /** Serves a request without a static token: it needs the access token of a user. */
@@ -259,9 +263,9 @@ export class HttpListener {
       if ('metadata' in verdict) {
         this.#respond(request, response.writeHead(200, verdict.headers), verdict.metadata);
       } else {
-        const { judged, token, expiresAt } = verdict;
+        const { judged, token, user } = verdict;
         const address = this.#connections.addressOf(request.socket);
-        this.#admit(request, response, judged, { address, token, expiresAt }, body);
+        this.#admit(request, response, judged, { address, token, expiresAt: user?.expiresAt, user }, body);
       }
     };
     const verdict = users.judge(head, this.#options);
@@ -293,9 +297,23 @@ export class HttpListener {
       return;
     }
     const share = shareOfCaller(caller, headers['mcp-session-id']);
-    const refused = refusal ?? this.#checkCapacity(request.socket, share);
-    if (refused) this.#refuse(request, response, refused, caller);
-    else void this.#handle(request, response, this.#beginExchange(request, response, caller, share), body);
+    const refused =
+      refusal ??
+      this.#sessions?.refusal(headers['mcp-session-id'], caller.token) ??
+      this.#checkCapacity(request.socket, share);
+    const route = refused ?? this.#options.route?.(caller);
+    if (route && 'error' in route) {
+      this.#refuse(request, response, route, caller);
+      return;
+    }
+    const exchange = this.#beginExchange(request, response, caller, share, route?.release);
+    const handlers = route?.handlers ?? this.#handlersAt(head.path);
+    void this.#handle(request, response, exchange, handlers, body);
+  }
+
+  #handlersAt(path: string): HttpHandlers {
+    const { paths, handlers } = this.#options;
+    return paths?.get(withoutSlash(path)) ?? handlers;
   }
 
   /** Why a request of a server of the program is not served. */
@@ -316,6 +334,7 @@ export class HttpListener {
     response: ServerResponse,
     caller: Caller,
     share: Share,
+    release: (() => void) | undefined,
   ): ServerExchange {
     const exchange = new ServerExchange(request, response, caller, this.#exchangeDeps);
     const giveBack = this.#capacity.take(share);
@@ -324,6 +343,7 @@ export class HttpListener {
     this.#track(request, response, revocable, () => {
       giveBack();
       exchange.settle();
+      release?.();
     });
     return exchange;
   }
@@ -433,21 +453,23 @@ export class HttpListener {
     request: IncomingMessage,
     response: ServerResponse,
     exchange: ServerExchange,
+    handlers: HttpHandlers,
     body: Buffer | undefined,
   ): Promise<void> {
     return request.method === 'POST'
-      ? this.#handlePost(request, response, exchange, body)
-      : this.#handleBodiless(request, response, exchange);
+      ? this.#handlePost(request, response, exchange, handlers, body)
+      : this.#handleBodiless(request, response, exchange, handlers);
   }
 
   async #handleBodiless(
     request: IncomingMessage,
     response: ServerResponse,
     exchange: ServerExchange,
+    handlers: HttpHandlers,
   ): Promise<void> {
     discard(request, MAX_DISCARDED_BYTES);
     if (!(await waitForTurn(response, exchange))) return;
-    await this.#options.handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
+    await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
   }
 
   /** Not async: its variables would live as long as the call. */
@@ -455,10 +477,10 @@ export class HttpListener {
     request: IncomingMessage,
     response: ServerResponse,
     exchange: ServerExchange,
+    handlers: HttpHandlers,
     given: Buffer | undefined,
   ): Promise<void> {
     const memory: { body: HeldBody | undefined } = { body: undefined };
-    const { handlers } = this.#options;
     const release = (): void => memory.body?.release();
     return this.#receiveBody(request, response, exchange, memory, given)
       .then((text) => (text === undefined ? undefined : handlers.post(text, exchange)))
@@ -519,9 +541,8 @@ export class HttpListener {
     request: IncomingMessage,
     response: ServerResponse,
     { status, headers, error }: HttpRefusal,
-    caller: Caller,
+    { address, token }: Pick<Caller, 'address' | 'token'>,
   ): void {
-    const { address, token } = caller;
     this.#options.onRefused({ status, reason: error.reason, message: error.message, address, token });
     const body = errorBody(error);
     const { origin } = request.headers;

@@ -68,6 +68,8 @@ export type ProxyEvent =
   /** The keys that verify access tokens of the listener's users have changed. */
   | { type: 'listener.issuer-keys-read'; issuer: string; keys: number }
   | { type: 'listener.issuer-unreachable'; message: string }
+  | { type: 'listener.identities-read'; rules: number }
+  | { type: 'listener.identities-unusable'; message: string }
   | { type: 'client.handshake-failed'; address: string; message: string }
   | { type: 'listener.opened'; url: string }
   | { type: 'status.opened'; url: string }

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { responseText, unreadableRefusal } from '../../../src/client/http/bad-request.ts';
-import type { HttpHandlers } from '../../../src/client/http/server.ts';
+import type { HttpHandlers } from '../../../src/client/http/route.ts';
 import type { HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { send } from '../../support/http-client.ts';

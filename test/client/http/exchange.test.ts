@@ -12,7 +12,7 @@ it('many writes that wait for a slow client share one listener, and all end with
       const exchange = new ServerExchange(
         request,
         response,
-        { address: '', token: undefined, expiresAt: undefined },
+        { address: '', token: undefined, expiresAt: undefined, user: undefined },
         {
           clock: systemClock,
           unread: new UnreadAnswers(),

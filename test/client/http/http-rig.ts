@@ -1,4 +1,5 @@
-import { type HttpHandlers, HttpListener } from '../../../src/client/http/server.ts';
+import type { HttpHandlers } from '../../../src/client/http/route.ts';
+import { HttpListener } from '../../../src/client/http/server.ts';
 import { Tokens } from '../../../src/client/http/tokens.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -130,14 +130,17 @@ describe('the options together', () => {
     },
   );
 
-  it('the listener refuses several profiles', () => {
-    const [problem] = problemsOf(
-      { listen: '127.0.0.1:0' },
-      { profiles: 3, from: { profile: 'AWS_PROFILE' } },
-    );
-    expect(problem).toBe(
-      'AWS_PROFILE must name one profile together with --listen: for now the listener signs with one, not 3',
-    );
+  it('the listener refuses several profiles together with an identity map, and users without names', () => {
+    const values = { listen: '127.0.0.1:1', identityMap: 'map.json' };
+    const from = { profile: 'AWS_PROFILE', identityMap: '--identity-map' };
+    const named = { ...values, listenToken: ['a-token-of-enough-characters'] };
+    expect(problemsOf(named, { profiles: 3, from })).toEqual([
+      'AWS_PROFILE must name one profile together with --identity-map, whose rules name the profiles of users',
+    ]);
+    expect(problemsOf(values, { profiles: 1, from })).toEqual([
+      '--identity-map needs users with names: set --listen-issuer, --listen-token-file or --listen-token',
+    ]);
+    expect(problemsOf({ listen: '127.0.0.1:1' }, { profiles: 3, from })).toEqual([]);
   });
 
   it('the listener refuses options that only a stdio client needs', () => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { HttpHandlers } from '../../../src/client/http/server.ts';
+import type { HttpHandlers } from '../../../src/client/http/route.ts';
 import type { HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { open, send, textOf } from '../../support/http-client.ts';

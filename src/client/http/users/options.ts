@@ -37,6 +37,12 @@ export const userOptions = {
     check: scopeProblem,
     help: 'scope that access tokens of --listen-issuer must contain; of several scopes, each one. Named in the protected resource metadata',
   }),
+  identityMap: text({
+    group: 'Listener',
+    placeholder: 'path',
+    fallback: undefined,
+    help: 'JSON file with comments that maps each token or user of --listen to a profile, a role and its limits; users without a rule have no access. Read again when it changes',
+  }),
 } as const;
 
 export type UserValues = OptionValues<typeof userOptions>;
@@ -58,9 +64,16 @@ export const userSettings = ({
 
 /** Returns the problems of these options, which are read together. Pure. */
 export function userProblems(
-  { listenIssuer, listenAudience }: UserValues,
+  { listenIssuer, listenAudience, identityMap }: UserValues,
   from: Readonly<Partial<Record<string, string>>>,
+  hasTokens: boolean,
 ): string[] {
+  if (identityMap !== undefined && listenIssuer === undefined && !hasTokens) {
+    const name = from.identityMap ?? flagOf('identityMap');
+    return [
+      `${name} needs users with names: set ${flagOf('listenIssuer')}, ${flagOf('listenTokenFile')} or ${flagOf('listenToken')}`,
+    ];
+  }
   const needing = [from.listenAudience, from.listenScope].filter((name) => name !== undefined);
   if (listenIssuer === undefined) {
     return needing.map((name) => `${name} needs ${flagOf('listenIssuer')}, the issuer of the access tokens`);
@@ -69,4 +82,12 @@ export function userProblems(
   return [
     `${from.listenIssuer ?? flagOf('listenIssuer')} needs ${flagOf('listenAudience')}: without it, tokens that were issued for other servers would be accepted`,
   ];
+}
+
+/** Reads the file of --identity-map; its reader is loaded only where there is one. */
+export async function identityMapProblems(path: string | undefined, from = ''): Promise<string[]> {
+  if (path === undefined) return [];
+  const { loadIdentityMap } = await import('./identity-map.ts');
+  const read = loadIdentityMap(path);
+  return 'problem' in read ? [`${from} cannot be used: ${read.problem}`] : [];
 }

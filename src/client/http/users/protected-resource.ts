@@ -38,7 +38,11 @@ export function isMetadataPath(path: string, rules: ResourceRules): boolean {
   if (!path.startsWith(WELL_KNOWN)) return false;
   const rest = path.slice(WELL_KNOWN.length).replace(/\/$/, '');
   const named = rules.audiences.find(isHttpUrl);
-  return ['', rules.path, named && new URL(named).pathname.replace(/\/$/, '')].includes(rest);
+  // The paths of further profiles are below the path of MCP.
+  return (
+    ['', rules.path, named && new URL(named).pathname.replace(/\/$/, '')].includes(rest) ||
+    rest.startsWith(`${rules.path}/`)
+  );
 }
 
 /** The protected resource metadata (RFC 9728) as JSON text. */

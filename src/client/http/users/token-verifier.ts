@@ -34,6 +34,8 @@ export interface VerifiedUser {
   /** `user:` and the subject: no token of --listen-token-file can have this name. */
   readonly name: string;
   readonly subject: string;
+  /** The access token itself. */
+  readonly token: string;
   readonly claims: Readonly<JWTPayload>;
   /** Wall clock, with the allowed skew. */
   readonly expiresAt: number;
@@ -99,9 +101,9 @@ export class TokenVerifier {
     const generation = this.#generation;
     try {
       const claims = await this.#claimsOf(token);
-      const user = this.#read(claims);
+      const user = this.#read(claims, token);
       if ('problem' in user || generation !== this.#generation) return user;
-      this.#verified.set(key, user, token.length * 2);
+      this.#verified.set(key, user, token.length * 3);
       return user;
     } catch (error) {
       return problemOf(error, this.#options);
@@ -149,7 +151,7 @@ export class TokenVerifier {
     }
   }
 
-  #read(claims: JWTPayload): Verified {
+  #read(claims: JWTPayload, token: string): Verified {
     const { audiences, scopes } = this.#options;
     const subject = claims.sub ?? claims.client_id;
     if (typeof subject !== 'string' || subject === '') return invalid('The access token names no subject.');
@@ -167,7 +169,7 @@ export class TokenVerifier {
       return { problem: 'scope', message: `The access token lacks the scope ${missing.join(' ')}.`, name };
     }
     const expiresAt = ((claims.exp ?? 0) + MAX_SKEW_S) * 1_000;
-    return { name, subject, claims, expiresAt };
+    return { name, subject, token, claims, expiresAt };
   }
 }
 

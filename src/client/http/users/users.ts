@@ -6,7 +6,7 @@ import { preflightHeaders } from '../headers.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import type { GetText } from './issuer-metadata.ts';
 import { isMetadataPath, type ResourceRules, resourceMetadata, userRefusal } from './protected-resource.ts';
-import { TokenVerifier, type Verified } from './token-verifier.ts';
+import { TokenVerifier, type Verified, type VerifiedUser } from './token-verifier.ts';
 
 export interface UsersOptions extends ResourceRules {
   readonly get: GetText;
@@ -24,7 +24,7 @@ export type UserVerdict =
   | {
       readonly judged: RequestHead;
       readonly token: string | undefined;
-      readonly expiresAt: number | undefined;
+      readonly user: VerifiedUser | undefined;
     };
 
 /** Preflight requests of web pages get them too. */
@@ -76,15 +76,15 @@ export class Users {
     if ('problem' in verified) {
       return unknown(head, userRefusal(verified, this.#options, host), verified.name);
     }
-    const { name: token, expiresAt } = verified;
-    return { judged: { ...head, authorized: true, unauthorized: undefined }, token, expiresAt };
+    const judged = { ...head, authorized: true, unauthorized: undefined };
+    return { judged, token: verified.name, user: verified };
   }
 }
 
 const unknown = (head: RequestHead, unauthorized: HttpRefusal | undefined, token?: string): UserVerdict => ({
   judged: { ...head, authorized: false, unauthorized },
   token,
-  expiresAt: undefined,
+  user: undefined,
 });
 
 /** The headers of the protected resource metadata: any allowed page may read it. */
