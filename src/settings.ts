@@ -82,6 +82,7 @@ export const OPTIONS = {
   keepaliveTimeout: upstreamOptions.keepaliveTimeout,
   connectionLifetime: upstreamOptions.connectionLifetime,
   connectTo: upstreamOptions.connectTo,
+  transport: upstreamOptions.transport,
   connectTimeout: upstreamOptions.connectTimeout,
   timeout: relayOptions.timeout,
   initializeTimeout: relayOptions.initializeTimeout,

@@ -32,6 +32,7 @@ import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 import { readConnectAddress } from './upstream/http/connect.ts';
+import { transportFactory } from './upstream/sse-2024/fallback-transport.ts';
 import { Identities } from './upstream/transport/identities.ts';
 import { createTransports, type Transports } from './upstream/transport/transports.ts';
 import { VERSION } from './version.ts';
@@ -238,7 +239,7 @@ export class Wiring {
   }
 
   #createTransports(): Transports {
-    const { endpoint, scope, env, caBundle, connectTo } = this.#settings;
+    const { endpoint, scope, env, caBundle, connectTo, transport } = this.#settings;
     return createTransports({
       endpoint,
       target: signingTarget(endpoint),
@@ -255,6 +256,7 @@ export class Wiring {
           role: this.#identity?.role,
           onIdentityChange: () => this.#forgetLists(profile),
         }),
+      createTransport: transportFactory(transport, endpoint),
       readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },

@@ -152,6 +152,12 @@ export interface ProxyOptions {
    */
   readonly connectTo?: string | undefined;
   /**
+   * transport of the server: http = Streamable HTTP, sse = HTTP+SSE of revision 2024-11-05, auto
+   * = Streamable HTTP, or HTTP+SSE if the server refuses the POST of initialize as the
+   * specification describes (one of auto, http, sse; default: auto)
+   */
+  readonly transport?: 'auto' | 'http' | 'sse' | undefined;
+  /**
    * time limit for opening a connection, including HTTP proxy and TLS; 0 = no limit (a number of
    * seconds >= 0; default: 10)
    */
@@ -396,6 +402,7 @@ export const PROXY_OPTION_KEYS = [
   'keepaliveTimeout',
   'connectionLifetime',
   'connectTo',
+  'transport',
   'connectTimeout',
   'timeout',
   'initializeTimeout',

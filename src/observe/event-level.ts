@@ -78,6 +78,7 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'http.failed': 'warn',
   'auth.rejected': 'warn',
   'auth.derived': 'info',
+  'transport.derived': 'info',
   'clock.corrected': 'warn',
   'credentials.missing': 'debug',
   // Reported as an answer, or as a failed refresh.

@@ -127,6 +127,13 @@ export const upstreamOptions = {
         : 'must be host:port, or [IPv6 address]:port, with a port from 1 to 65535',
     help: "address to connect to in place of the endpoint's host; URL, Host header, TLS server name and signature keep the endpoint (for VPC endpoints, SSM and SSH tunnels)",
   }),
+  transport: text({
+    group: 'Connections',
+    placeholder: 'kind',
+    choices: ['auto', 'http', 'sse'],
+    fallback: 'auto',
+    help: 'transport of the server: http = Streamable HTTP, sse = HTTP+SSE of revision 2024-11-05, auto = Streamable HTTP, or HTTP+SSE if the server refuses the POST of initialize as the specification describes',
+  }),
   connectTimeout: timeLimit({
     group: 'Time limits',
     fallback: 10,

@@ -28,7 +28,7 @@ export const FOLDER_RANKS: Readonly<Record<string, readonly (readonly string[])[
     ['http'],
     ['transport'],
     ['stream'],
-    ['exchange'],
+    ['exchange', 'sse-2024'],
     ['session', 'stateless', 'passthrough'],
     ['upstream.ts', 'options.ts'],
   ],

@@ -231,6 +231,8 @@ export type ProxyEvent =
   | { type: 'connection.closed'; profile: string; lane: string }
   | { type: 'connection.silent'; profile: string; lane: string }
   | { type: 'auth.rejected'; profile: string; verdict: string; message: string; again: boolean }
+  /** Once for each profile: `--transport auto` has found a server of HTTP+SSE. */
+  | { type: 'transport.derived'; profile: string; transport: string }
   /** Once for each endpoint: the kind that `--auth auto` has derived. */
   | { type: 'auth.derived'; profile: string; kind: string; because: string }
   | { type: 'clock.corrected'; offsetMs: number }

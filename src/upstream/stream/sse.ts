@@ -22,6 +22,8 @@ export interface SseSink {
    * of its data.
    */
   skipped?(head: Buffer): void;
+  /** The data of an event of another type than `message`. */
+  other?(type: string, data: Buffer): void;
 }
 
 /** Bytes of a line that is no data: names, ids and times are short. A longer one is ignored. */
@@ -201,6 +203,7 @@ export class SseParser {
     if (this.#touched && !this.#skipping) {
       const relevant = this.#type === '' || this.#type === 'message';
       const data = relevant && this.#data && this.#data.length > 0 ? this.#data.take() : undefined;
+      if (!relevant && this.#data) this.#sink.other?.(this.#type, this.#data.take());
       this.#sink.event({ data, id: this.#id });
     }
     this.#data = undefined;

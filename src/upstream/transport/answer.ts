@@ -322,7 +322,7 @@ interface FailedResponse {
 function adviceFor(status: number, response: FailedResponse): string {
   const { host, words } = response;
   if (takesGetOnly(status, response)) {
-    return '. It looks like a server of the HTTP+SSE transport of 2024-11-05, which takes no POST at this URL: use its Streamable HTTP endpoint, often the same URL with /mcp at its end';
+    return '. It looks like a server of the HTTP+SSE transport of 2024-11-05, which takes no POST at this URL: use --transport sse, or its Streamable HTTP endpoint, often the same URL with /mcp at its end';
   }
   switch (status) {
     case 402:

@@ -12,7 +12,7 @@ import type { ProxySettings } from '../http/http-proxy.ts';
 import { createSdkHttpHandler } from '../http/sdk-http.ts';
 import { caBundleOf, trustedCertificates } from '../http/trust.ts';
 import type { Connector } from '../http/undici.ts';
-import { type Lane, SignedTransport } from './signed-transport.ts';
+import { type Lane, SignedTransport, type SignedTransportOptions } from './signed-transport.ts';
 
 /**
  * The second opens only while the first is busy, so that a response never waits for a cancellation.
@@ -33,6 +33,8 @@ export interface TransportsOptions {
    * certificates; `connect` is for other libraries.
    */
   readonly createAuthorizer: (profile: string, requestHandler: unknown, connect: Connector) => Authorizer;
+  /** Absent: Streamable HTTP only. */
+  readonly createTransport?: ((options: SignedTransportOptions) => SignedTransport) | undefined;
   readonly readProfileCaBundle: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
@@ -116,7 +118,8 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
     events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
   };
   const authorizer = options.createAuthorizer(profile, createSdkHttpHandler(connect, clock), connect);
-  const transport = new SignedTransport({
+  const create = options.createTransport ?? ((given) => new SignedTransport(given));
+  const transport = create({
     profile,
     host: endpoint.host,
     target,
