@@ -238,6 +238,28 @@ describe('--auth oauth', () => {
     expect((await client.initialize()).result).toBeDefined();
   });
 
+  it.each([
+    ['a token endpoint by http elsewhere', { token_endpoint: 'http://login.example.com/token' }, /uses http/],
+    ['an authorization page that is a file', { authorization_endpoint: 'file:///etc/passwd' }, /scheme file/],
+    ['another issuer', { issuer: 'https://login.example.com' }, /ssuer/],
+  ])('metadata with %s is refused by login', async (_what, metadata, reason) => {
+    const server = await OAuthServer.start();
+    server.behaviour.metadata = metadata;
+    const bin = start(['login', server.url]);
+    expect((await bin.exit()).code).toBe(1);
+    expect(bin.stderr).toMatch(/^(?:Log in.*\n)?mcp-sigv4-proxy: The login at .* failed: /);
+    expect(bin.stderr).toMatch(reason);
+    expect(server.tokenRequests).toEqual([]);
+  });
+
+  it('--auth auto finds the login of the endpoint', async () => {
+    const server = await OAuthServer.start();
+    await login(server);
+    const client = BinDriver.start({ args: [server.url, '--auth', 'auto'], env: { XDG_STATE_HOME: state } });
+    expect(await client.initialize()).toMatchObject({ result: {} });
+    expect(server.mcpRequests[0]?.authorization).toBeUndefined();
+  });
+
   it('a client that opens URLs receives the page of the login, and its call works after it', async () => {
     const server = await OAuthServer.start();
     await login(server);

@@ -124,12 +124,21 @@ function checkServer(
     throw new MetadataError(
       `the authorization server has the issuer ${shortened(metadata.issuer)}, but --oauth-issuer is ${issuer}`,
     );
-  // A browser opens this one, the proxy the others.
-  const opened = metadata.authorization_endpoint;
-  const reason = URL.canParse(opened) ? oauthUrlProblem(new URL(opened), endpoint) : 'it is no URL';
-  if (reason !== undefined)
-    throw new MetadataError(`the authorization endpoint ${shortened(opened)} is refused: ${reason}`);
+  for (const [name, url] of Object.entries(metadata)) {
+    if (!USED_ENDPOINTS.has(name) || typeof url !== 'string') continue;
+    const reason = URL.canParse(url) ? oauthUrlProblem(new URL(url), endpoint) : 'it is no URL';
+    if (reason !== undefined)
+      throw new MetadataError(`the ${name} ${shortened(url)} of the metadata is refused: ${reason}`);
+  }
 }
+
+/** The endpoints that a login uses. Checked before the user logs in. */
+const USED_ENDPOINTS: ReadonlySet<string> = new Set([
+  'authorization_endpoint',
+  'token_endpoint',
+  'registration_endpoint',
+  'device_authorization_endpoint',
+]);
 
 const MAX_SHOWN_CHARACTERS = 200;
 
