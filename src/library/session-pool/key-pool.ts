@@ -8,7 +8,7 @@ import { AffinityKeys } from './affinity-keys.ts';
 import type { ScaleFacts } from './autoscaler.ts';
 import { applyHeaders } from './borrow.ts';
 import { SESSION_POOL_ERRORS } from './engine-errors.ts';
-import { connectFailed } from './errors.ts';
+import { connectFailed, shuttingDown } from './errors.ts';
 import { fetchTools } from './fetch-tools.ts';
 import type { HookCaller, PoolCloseReason } from './hooks.ts';
 import type { KeyParts } from './identity.ts';
@@ -58,6 +58,8 @@ export class KeyPool<C extends PoolClient> {
   usedAt: number;
   /** Sessions that are borrowed. */
   active = 0;
+  /** Callers that wait for a session, or have it and have not been told yet. */
+  #borrowing = 0;
   hits = 0;
   misses = 0;
 
@@ -112,7 +114,7 @@ export class KeyPool<C extends PoolClient> {
 
   /** True where no caller has or waits for a session. */
   get isUnused(): boolean {
-    return this.active === 0 && this.engine.waiting === 0;
+    return this.active === 0 && this.#borrowing === 0 && this.engine.waiting === 0;
   }
 
   /** True where as many sessions as the minimum serve. */
@@ -145,6 +147,7 @@ export class KeyPool<C extends PoolClient> {
     const sticky = this.#affinity.find(affinityKey);
     const lease = (sticky && engine.leaseItem(sticky)) ?? engine.leaseNow(this.#affinity.preference);
     if (lease) {
+      this.#borrowing++;
       this.hits++;
       this.#deps.counts.hits++;
     }
@@ -152,17 +155,26 @@ export class KeyPool<C extends PoolClient> {
   }
 
   /** Leases a session that is opened or returned. */
-  leaseLater(signal: AbortSignal): Promise<EngineLease<PooledSession<C>>> {
+  async leaseLater(signal: AbortSignal): Promise<EngineLease<PooledSession<C>>> {
     this.misses++;
-    return this.engine.lease(signal);
+    this.#borrowing++;
+    try {
+      return await this.engine.lease(signal);
+    } catch (error) {
+      this.#borrowing--;
+      throw error;
+    }
   }
 
-  /** Prepares a leased session for its borrower. @throws SessionPoolError invalid-argument */
+  /** Prepares a leased session for its borrower. @throws SessionPoolError */
   lend(
     session: PooledSession<C>,
     affinityKey: string | undefined,
     headers: Readonly<Record<string, string>> | undefined,
   ): void {
+    this.#borrowing--;
+    // Shutdown may have closed it before its borrower's turn.
+    if (session.ended === 'closed') throw shuttingDown();
     if (headers) applyHeaders(session, headers, this.#headers);
     this.#affinity.attach(session, affinityKey);
     this.active++;
@@ -203,11 +215,6 @@ export class KeyPool<C extends PoolClient> {
   get surplusSince(): number | undefined {
     if (this.engine.count <= this.#size.min) return undefined;
     return this.engine.serving.find(({ uses }) => uses === 0)?.usedAt;
-  }
-
-  /** Closes the session that was unused longest. */
-  closeSurplus(): void {
-    this.engine.retireIdle(1, 0);
   }
 
   metrics(): PoolKeyMetrics {
@@ -251,18 +258,14 @@ export class KeyPool<C extends PoolClient> {
       },
       onClosed: () => {
         const found = session();
-        if (found && !found.ended) this.#lost(found);
+        if (!found || found.ended) return;
+        this.#hasLost = true;
+        this.#ended(found, 'lost');
+        this.engine.lose(found);
       },
       onPause: this.#deps.onPause,
       onToolsChanged: () => this.tools.invalidate(),
     };
-  }
-
-  /** The transport closed by itself. */
-  #lost(session: PooledSession<C>): void {
-    this.#hasLost = true;
-    this.#ended(session, 'lost');
-    this.engine.lose(session);
   }
 
   async #close(session: PooledSession<C>, reason: SessionCloseReason): Promise<void> {

@@ -60,6 +60,14 @@ export class KeyPools<C extends PoolClient> {
     return this.#size;
   }
 
+  /** Sessions that are borrowed, also those of keys that were removed. */
+  get active(): number {
+    let active = 0;
+    for (const pool of this.#pools.values()) active += pool.active;
+    for (const pool of this.#leaving) active += pool.active;
+    return active;
+  }
+
   /** Sessions that are open, being opened or being closed. */
   get total(): number {
     return this.#quota.used;
@@ -174,7 +182,7 @@ export class KeyPools<C extends PoolClient> {
       oldest = other;
       since = unusedSince;
     }
-    oldest?.closeSurplus();
+    oldest?.engine.retireIdle(1, 0);
   }
 
   resize(size: KeySize): void {
@@ -200,11 +208,7 @@ export class KeyPools<C extends PoolClient> {
       // The engine closes the session first.
       if (pool.active === 0) void pool.engine.end().then(() => this.#leave(pool));
     }
-    if (this.#onDrained && this.#isDrained) this.#onDrained();
-  }
-
-  get #isDrained(): boolean {
-    return [...this.#pools.values(), ...this.#leaving].every(({ active }) => active === 0);
+    if (this.#onDrained && this.active === 0) this.#onDrained();
   }
 
   /**
@@ -216,7 +220,7 @@ export class KeyPools<C extends PoolClient> {
     this.#sweeping = undefined;
     const pools = [...this.#pools.values(), ...this.#leaving];
     const ended = pools.map(({ engine }) => engine.end());
-    if (!this.#isDrained) {
+    if (this.active > 0) {
       const drained = new Promise<void>((resolve) => {
         this.#onDrained = resolve;
       });

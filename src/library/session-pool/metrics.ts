@@ -132,6 +132,7 @@ export class PoolCounts {
 /** The parts of metrics that are no counts. */
 export interface PoolGauges {
   readonly keys: readonly PoolKeyMetrics[];
+  readonly active: number;
   readonly total: number;
   readonly tenants: Readonly<Record<string, number>>;
   readonly degraded: boolean;
@@ -147,12 +148,11 @@ export function poolMetrics(
   { waitMs, hits, borrows, ...counts }: PoolCounts,
   { keys, uptimeMs, ...gauges }: PoolGauges,
 ): SessionPoolMetrics {
-  const sum = (of: 'active' | 'idle' | 'waiting'): number => keys.reduce((total, key) => total + key[of], 0);
+  const sum = (of: 'idle' | 'waiting'): number => keys.reduce((total, key) => total + key[of], 0);
   return {
     ...counts,
     ...gauges,
     borrows,
-    active: sum('active'),
     idle: sum('idle'),
     waiting: sum('waiting'),
     averageBorrowWait: ratio(waitMs / 1_000, borrows, 6),

@@ -158,7 +158,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   load(): { readonly active: number; readonly waiting: number } {
     const { all } = this.#keys;
     return {
-      active: all.reduce((total, { active }) => total + active, 0),
+      active: this.#keys.active,
       waiting: all.reduce((total, { engine }) => total + engine.waiting, 0),
     };
   }
@@ -301,6 +301,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   metrics(): SessionPoolMetrics {
     return poolMetrics(this.#counts, {
       keys: this.#keys.all.map((pool) => pool.metrics()),
+      active: this.#keys.active,
       total: this.#keys.total,
       tenants: this.#admission.tenants,
       degraded: this.isDegraded(),
