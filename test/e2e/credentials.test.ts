@@ -153,7 +153,8 @@ describe('--role-arn', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     const role = ['--role-arn', ARN, '--role-session-name', 'me@corp', '--external-id', 'ext:1'];
-    const proxy = rig.start({}, '--profile', 'work', ...role);
+    const accessLog = join(rig.home.home, 'access.log');
+    const proxy = rig.start({}, '--profile', 'work', ...role, '--access-log', accessLog);
     await proxy.initialize();
     expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
     expect(rig.signers()).toEqual(['STS-1']);
@@ -166,7 +167,11 @@ describe('--role-arn', () => {
         form.get('ExternalId'),
       ]);
     expect(asked).toEqual([['AKIDEXAMPLEA', ARN, 'me@corp', 'ext:1']]);
+    proxy.closeStdin();
+    await proxy.exit();
     expect(proxy.stderr).toBe('');
+    for (const line of readFileSync(accessLog, 'utf8').trim().split('\n'))
+      expect(JSON.parse(line)).toMatchObject({ profile: 'work', account: '123456789012', role: 'over' });
   });
 
   it.each([

@@ -7,6 +7,7 @@ import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 import { startWithStatus, total } from '../support/status-run.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const P = 'mcp_sigv4_proxy';
 
@@ -233,6 +234,21 @@ describe('mcp-sigv4-proxy status', () => {
     const refused = await runStatus([status]);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('MCP_PROXY_STATUS_TOKEN');
+  });
+
+  it('mcp-sigv4-proxy status --watch redraws a terminal with later calls until Ctrl-C', async () => {
+    const server = await echoServer();
+    const { proxy, status } = await startWithStatus(server.url);
+    await proxy.initialize({}, 'init');
+    const terminal = await Terminal.start({ args: ['status', status, '--watch'], columns: 60 });
+    await terminal.shows(/calls {8}1, 0 errors/);
+    await proxy.request('tools/call', { name: 'echo', arguments: { text: 'x' } }, 0);
+    await terminal.shows(/calls {8}1, 0[\s\S]*\[H[\s\S]*\[J[\s\S]*calls {8}2, 0 errors/);
+    terminal.type('\x03');
+    await terminal.exit();
+    // A wider line would break the redrawing.
+    const lines = terminal.raw.split('\n').map((line) => line.replaceAll(/\W\[[HJ]/g, ''));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
   });
 
   it('mcp-sigv4-proxy status names the remedy where nothing answers, or something else does', async () => {

@@ -178,6 +178,12 @@ describe('a trace on stdio', () => {
     expect(opening?.attributes).toEqual({ 'session.open.reason': 'recovery' });
     expect(receiver.childrenOf(call).map(({ name }) => name)).toEqual(['POST', 'session.create', 'POST']);
     expect(receiver.childrenOf(opening ?? call).map(({ name }) => name)).toContain('POST');
+    // The lost session is not deleted; its successor is.
+    const closes = receiver.spans.filter(({ name }) => name === 'session.close');
+    expect(closes.map(({ parentSpanId, attributes }) => [parentSpanId, attributes])).toMatchObject([
+      ['', { 'session.close.reason': 'closed', 'mcp.session.id': expect.stringMatching(/^[\w-]{16}$/) }],
+    ]);
+    expect(closes.flatMap((close) => receiver.childrenOf(close)).map(({ name }) => name)).toEqual(['DELETE']);
     const lines = bin.stderr
       .trim()
       .split('\n')
@@ -185,6 +191,23 @@ describe('a trace on stdio', () => {
       .filter(({ trace_id }) => trace_id === TRACE);
     expect(lines.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['http.request', 'http.response']));
     expect(lines.every(({ span_id }) => /^[0-9a-f]{16}$/.test(String(span_id)))).toBe(true);
+  });
+
+  it('a session that no call waits for is opened in a trace of its own', async () => {
+    const receiver = await OtlpReceiver.start();
+    const { bin, server } = await startInitialized({
+      args: ['--min-sessions', '2', '--max-sessions', '2'],
+      env: receiver.env,
+    });
+    await server.until((all) => all.filter(({ rpc }) => rpc.method === 'initialize').length === 2);
+    await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
+    bin.closeStdin();
+    await bin.exit();
+    const [opening] = receiver.spans.filter(({ name }) => name === 'session.create');
+    expect(opening).toMatchObject({ parentSpanId: '', attributes: { 'session.open.reason': 'minimum' } });
+    const children = opening ? receiver.childrenOf(opening).map(({ name }) => name) : [];
+    expect(children).toContain('POST');
+    expect(receiver.spans.filter(({ name }) => name === 'session.close')).toHaveLength(2);
   });
 
   it('a pooled call has a span for its wait for a session', async () => {

@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the table of the files and formats of all clients',
   },
   'core/pipeline/events.ts': {
-    max: 370,
+    max: 380,
     reason: 'the union of all events: nothing else than their fields',
   },
   'library/proxy-options.ts': {
@@ -58,7 +58,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the sessions of one initialize: their replacement, their calls and their end share one state',
   },
   'upstream/session/session.ts': {
-    max: 570,
+    max: 580,
     reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
   },
   'upstream/sse-2024/sse-session.ts': {

@@ -1,6 +1,7 @@
 import type { Request } from '../jsonrpc/message.ts';
 import type { RequestHeaders } from './call.ts';
 import type { CallRecord } from './call-record.ts';
+import type { Span, SpanPart } from './span.ts';
 
 /** Why a session was opened. `recovery`: the server had lost its predecessor. */
 export type SessionOpenReason =
@@ -284,6 +285,8 @@ export interface ObserverOptions {
   readonly records?: boolean;
   /** The observer gives calls spans: it gets their begin and end. False by default. */
   readonly traces?: boolean;
+  /** Begins a trace of work that no call waits for; given by the observer that traces. */
+  readonly beginTrace?: ((part: SpanPart) => Span) | undefined;
   /**
    * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
    * accident.
@@ -311,6 +314,7 @@ export class Events {
   #calls = false;
   #records = false;
   #traces = false;
+  #beginTrace: ((part: SpanPart) => Span) | undefined;
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
   get detailed(): boolean {
@@ -340,6 +344,7 @@ export class Events {
       calls = detailed,
       records = calls,
       traces = false,
+      beginTrace,
       secrets = false,
     }: ObserverOptions = {},
   ): void {
@@ -350,6 +355,12 @@ export class Events {
     this.#calls ||= calls;
     this.#records ||= records;
     this.#traces ||= traces;
+    this.#beginTrace ??= beginTrace;
+  }
+
+  /** Begins a trace of work that no call waits for; undefined where nothing is traced. */
+  beginTrace(part: SpanPart): Span | undefined {
+    return this.#beginTrace?.(part);
   }
 
   /** Passes an event to the observers, in the order of their subscription. Never throws. */

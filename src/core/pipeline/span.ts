@@ -16,6 +16,13 @@ export type SpanPart =
       readonly protocolVersion: string | undefined;
     }
   | { readonly type: 'session'; readonly profile: string; readonly reason: string }
+  | {
+      readonly type: 'session-close';
+      readonly profile: string;
+      readonly reason: string;
+      /** A hash of the session id. */
+      readonly session: string;
+    }
   | { readonly type: 'borrow'; readonly profile: string }
   | { readonly type: 'credentials'; readonly profile: string };
 
@@ -28,6 +35,11 @@ export interface SpanOutcome {
   /** The JSON-RPC error code. */
   readonly code?: number | undefined;
   readonly message?: string;
+}
+
+/** Begins spans: of a trace, or each as a trace of its own. */
+export interface SpanParent {
+  begin(part: SpanPart): Span | undefined;
 }
 
 /** A span of the trace that a call belongs to. Exists only where tracing is on. */

@@ -100,6 +100,16 @@ export function describePart(part: SpanPart, server: Server, resends: number): S
         kind: 'internal',
         attributes: { 'session.open.reason': part.reason, ...profileOf(part.profile) },
       };
+    case 'session-close':
+      return {
+        name: 'session.close',
+        kind: 'internal',
+        attributes: {
+          'session.close.reason': part.reason,
+          'mcp.session.id': part.session,
+          ...profileOf(part.profile),
+        },
+      };
     case 'borrow':
       return { name: 'pool.borrow', kind: 'internal', attributes: profileOf(part.profile) };
     case 'credentials':

@@ -88,7 +88,12 @@ class RunningTelemetry implements Telemetry {
           default:
         }
       },
-      { detailed: false, traces: tracer !== undefined, secrets: true },
+      {
+        detailed: false,
+        traces: tracer !== undefined,
+        beginTrace: tracer && ((part) => tracer.beginOwn(part)),
+        secrets: true,
+      },
     );
   }
 

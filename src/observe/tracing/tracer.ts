@@ -1,10 +1,10 @@
 import { isObject, type JsonObject, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { RequestHeaders } from '../../core/pipeline/call.ts';
-import type { Span } from '../../core/pipeline/span.ts';
+import type { Span, SpanPart } from '../../core/pipeline/span.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import { RecordedSpan, type SpanDeps } from './recorded-span.ts';
 import type { Sampler } from './sampler.ts';
-import { describeRequest, type RequestSource } from './semantic-conventions.ts';
+import { describePart, describeRequest, type RequestSource } from './semantic-conventions.ts';
 import { carrierOf, readBaggage, readContext, type TraceContext } from './trace-context.ts';
 import { UnrecordedSpan } from './unrecorded-span.ts';
 
@@ -43,6 +43,19 @@ export class Tracer {
     const sources = [fields ?? NO_FIELDS, headers ?? NO_FIELDS];
     const parent = readContext(sources, propagators);
     return this.#beginWith(traced, sources[0] ?? NO_FIELDS, parent, readBaggage(sources, propagators));
+  }
+
+  /** Begins a trace of the proxy's own work. */
+  beginOwn(part: SpanPart): Span {
+    const traceId = newTraceId();
+    if (!this.#sample(traceId, undefined)) return this.#unrecorded(traceId, NO_FIELDS, undefined, undefined);
+    return new RecordedSpan(this.#deps, describePart(part, this.#deps.server, 0), {
+      traceId,
+      spanId: newSpanId(),
+      parent: undefined,
+      tracestate: undefined,
+      baggage: undefined,
+    });
   }
 
   #beginWith(

@@ -18,7 +18,7 @@ import {
 } from '../../core/pipeline/call.ts';
 import type { SessionOpenReason } from '../../core/pipeline/events.ts';
 import { resultOf } from '../../core/pipeline/result.ts';
-import type { Span } from '../../core/pipeline/span.ts';
+import type { Span, SpanParent } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
@@ -106,14 +106,14 @@ export class Opener {
   /**
    * Opens a session as the client opened its own, and replays the client's state.
    * @param onCreated - receives the session before the replay.
-   * @param parent - the span of the call that waits for it.
+   * @param parent - the span of the call that waits for it, or what begins a trace of its own.
    */
   async open(
     opening: SessionOpening,
     until: AbortSignal,
     onCreated: (session: Session) => void,
     reason: SessionOpenReason,
-    parent?: Span,
+    parent?: SpanParent,
   ): Promise<Session> {
     const { profile } = this.#deps;
     for (let tries = 1; ; tries++) {

@@ -4,7 +4,7 @@ import type { Call, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
-import type { Span } from '../../core/pipeline/span.ts';
+import type { Span, SpanPart } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { listChanges } from '../../core/tools/list-changes.ts';
@@ -297,8 +297,9 @@ export class ClientSessionPool {
         created = opened;
         this.#open.add(opened);
       };
-      const span = this.#openingSpan;
-      const session = await this.#opener.open(this.#opening, signal, onCreated, reason, span);
+      const { events } = this.#deps;
+      const parent = this.#openingSpan ?? { begin: (part: SpanPart) => events.beginTrace(part) };
+      const session = await this.#opener.open(this.#opening, signal, onCreated, reason, parent);
       session.onLost = () => this.#lose(session);
       return session;
     } catch (error) {

@@ -534,7 +534,7 @@ export class Session implements Origin {
 
   /** Closes the standalone stream and deletes the session, with a bounded wait. Never throws. */
   async close(reason: SessionCloseReason = 'closed'): Promise<void> {
-    const { transport, clock } = this.#deps;
+    const { transport, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));
     this.#resolveGone();
     if (this.#id === undefined) {
@@ -543,6 +543,8 @@ export class Session implements Origin {
     }
     const headers = this.#headers();
     this.#setId(undefined);
+    const { profile, label: session } = this;
+    const span = events.beginTrace({ type: 'session-close', profile, reason, session });
     const late = new AbortController();
     const deletion = transport
       .open({
@@ -551,6 +553,7 @@ export class Session implements Origin {
         headers,
         idempotent: true,
         affinity: this.#affinity,
+        span,
         signal: late.signal,
         observer: { onAttempt: (lease) => lease.cancelOn(late.signal) },
       })
@@ -562,6 +565,7 @@ export class Session implements Origin {
     const { how, done } = outcome ?? { how: 'no answer to DELETE in time', done: false };
     late.abort(new Error('no answer to DELETE in time'));
     this.#affinity.drop();
+    span?.end(outcome ? {} : { errorType: 'timeout' });
     if (!done) this.#deps.client?.onNotDeleted?.(how);
     this.#reportEnd(reason, how);
   }
