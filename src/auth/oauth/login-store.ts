@@ -79,6 +79,16 @@ export class LoginStore {
     return stored && (stored.secretsIn ?? 'file');
   }
 
+  /** @throws Error if only the keychain may keep secrets, and it cannot be used. */
+  async check(): Promise<void> {
+    if (this.#options.kind !== 'keychain') return;
+    try {
+      (await this.#requireKeychain()).get(this.#account);
+    } catch (error) {
+      throw keychainError(error);
+    }
+  }
+
   /**
    * Replaces the record as one step. Call it under `locked`.
    * @returns where the secrets are.
@@ -156,16 +166,21 @@ export class LoginStore {
     const { kind } = this.#options;
     if (kind === 'file') return false;
     try {
-      const keychain = await this.#openKeychain();
-      if (!keychain) throw new Error('the package @napi-rs/keyring is not installed beside mcp-sigv4-proxy');
+      const keychain = await this.#requireKeychain();
       const secrets = JSON.stringify(record);
       keychain.set(this.#account, secrets);
       if (keychain.get(this.#account) !== secrets) throw new Error('it does not return what was stored');
       return true;
     } catch (error) {
       if (kind === 'auto') return false;
-      throw new Error(`the keychain cannot be used: ${causeText(error)}`, { cause: error });
+      throw keychainError(error);
     }
+  }
+
+  async #requireKeychain(): Promise<Keychain> {
+    const keychain = await this.#openKeychain();
+    if (!keychain) throw new Error('the package @napi-rs/keyring is not installed beside mcp-sigv4-proxy');
+    return keychain;
   }
 
   #openKeychain(): Promise<Keychain | undefined> {
@@ -173,3 +188,6 @@ export class LoginStore {
     return this.#keychain;
   }
 }
+
+const keychainError = (cause: unknown): Error =>
+  new Error(`the keychain cannot be used: ${causeText(cause)}`, { cause });

@@ -85,6 +85,8 @@ interface LoginRequest {
 }
 
 async function prepare({ deps, store }: LoginEnvironment): Promise<LoginRequest> {
+  // Not after the user has logged in.
+  await store.check();
   const challenge = await challengeOf(deps);
   const discovery = await discover(deps, challenge);
   const earlier = await store.read();

@@ -83,6 +83,8 @@ describe('the store of logins', () => {
     const keychain: Keychain = { get: locked, set: locked, delete: locked };
     expect(await open('auto', keychain).write(record)).toBe('file');
     await expect(open('keychain', keychain).write(record)).rejects.toThrow(/keychain cannot be used: locked/);
+    await expect(open('keychain', keychain).check()).rejects.toThrow(/keychain cannot be used: locked/);
+    await expect(open('auto', keychain).check()).resolves.toBeUndefined();
     await expect(open('keychain').write(record)).rejects.toThrow(/@napi-rs\/keyring is not installed/);
   });
 
