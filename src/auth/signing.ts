@@ -32,6 +32,7 @@ export interface SigningTarget {
   readonly canonicalQuery: string;
 }
 
+/** The headers that a signed request has to send. */
 export type SignedHeaders = Record<string, string>;
 
 /**

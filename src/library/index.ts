@@ -11,15 +11,49 @@ export {
 } from '../auth/credentials/caching-provider.ts';
 export type { Credentials, RoleOptions } from '../auth/credentials/credentials.ts';
 export type { CredentialIdentity, CredentialSource } from '../auth/credentials/source.ts';
-export { type Signable, type SigningScope, type SigningTarget, signingTarget } from '../auth/signing.ts';
+export {
+  type Signable,
+  type SignedHeaders,
+  type SigningScope,
+  type SigningTarget,
+  signingTarget,
+} from '../auth/signing.ts';
 export { signRequest } from '../auth/sigv4.ts';
 export type { Send } from '../client/stdio/client-writer.ts';
 export type { Relay } from '../client/stdio/relay.ts';
 export type { Arguments } from '../config/argv.ts';
-export { ERROR_CODES, type ErrorReason } from '../core/errors/error-table.ts';
+export { ERROR_CODES, type ErrorReason, type Fault } from '../core/errors/error-table.ts';
 export { ERROR_SOURCE, type ErrorFacts, ProxyError, type Sent } from '../core/errors/errors.ts';
-export type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
-export { Events, type Observer, type ObserverOptions, type ProxyEvent } from '../core/pipeline/events.ts';
+export type {
+  Id,
+  JsonObject,
+  Message,
+  Notification as NotificationMessage,
+  Request as RequestMessage,
+  Response as ResponseMessage,
+} from '../core/jsonrpc/message.ts';
+export type {
+  Call,
+  Deadline,
+  Emit,
+  Handler,
+  HttpFacts,
+  Layer,
+  Origin,
+  Reply,
+  RequestHeaders,
+  SendOptions,
+} from '../core/pipeline/call.ts';
+export type { Client, KnownSession } from '../core/pipeline/call-record.ts';
+export {
+  Events,
+  type Observer,
+  type ObserverOptions,
+  type ProxyEvent,
+  type SessionCloseReason,
+  type SessionOpenReason,
+} from '../core/pipeline/events.ts';
+export type { OverloadReason } from '../core/pipeline/limits.ts';
 export type {
   ConnectionState,
   ListenerState,

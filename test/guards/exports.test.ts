@@ -88,6 +88,22 @@ it('each sub-path of the library has its line in package.json and in its typesVe
   });
 });
 
+/** The exports that a table row names, by the page's section of all exports. */
+function namesInTable(page: string): string[] {
+  const rows = page.slice(page.indexOf('## All exports')).match(/^\| `.*?\|/gm) ?? [];
+  return rows.flatMap((row) => [...row.matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
+}
+
+it('the table of all exports in docs/library.md has each function and class once', () => {
+  const source = `const names = new Set();
+for (const path of ${JSON.stringify(['', ...SUB_PATHS.map((path) => path.slice(1))])})
+  for (const name of Object.keys(await import('mcp-sigv4-proxy' + path))) names.add(name);
+console.log(JSON.stringify([...names].sort()));`;
+  const exported: unknown = JSON.parse(node(['--input-type=module', '-e', source]));
+  const page = readFileSync(join(ROOT, 'docs/library.md'), 'utf8');
+  expect(namesInTable(page).sort()).toEqual(exported);
+});
+
 it('require and import of each sub-path return the same functions and classes', () => {
   const source = `import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);

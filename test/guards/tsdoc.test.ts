@@ -6,7 +6,7 @@ function exportsOf(entry: string): [file: string, names: string[]][] {
   const exports = [...entry.matchAll(/export (?:type )?\{([^}]*)\} from '\.\.\/([^']+)'/g)];
   return exports.map(([, names = '', file = '']) => [
     file,
-    names.split(',').flatMap((name) => /(\w+)\s*$/.exec(name.trim())?.[1] ?? []),
+    names.split(',').flatMap((name) => /^(?:type )?(\w+)/.exec(name.trim())?.[1] ?? []),
   ]);
 }
 

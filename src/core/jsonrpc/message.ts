@@ -2,6 +2,7 @@ import { insertMember, memberAt, removeMember, skipValue, spliceText, valueStart
 
 /** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
 export type Id = string | number;
+/** A parsed JSON object. */
 export type JsonObject = { readonly [key: string]: unknown };
 
 interface Base {
@@ -11,24 +12,35 @@ interface Base {
   readonly json: JsonObject;
 }
 
+/** A message that expects a response. */
 export interface Request extends Base {
+  /** Tells the kinds of message apart. */
   readonly kind: 'request';
+  /** Its id; 0 and "" are ids. */
   readonly id: Id;
+  /** Its method, such as `tools/call`. */
   readonly method: string;
 }
 
+/** A message that expects no response. */
 export interface Notification extends Base {
+  /** Tells the kinds of message apart. */
   readonly kind: 'notification';
+  /** Its method, such as `notifications/progress`. */
   readonly method: string;
 }
 
+/** The answer to a request: a result or an error. */
 export interface Response extends Base {
+  /** Tells the kinds of message apart. */
   readonly kind: 'response';
   /** Undefined where absent or null, as in an error about unreadable input. */
   readonly id: Id | undefined;
+  /** Which of the two it contains. */
   readonly outcome: 'result' | 'error';
 }
 
+/** One JSON-RPC message. */
 export type Message = Request | Notification | Response;
 
 /** JSON-RPC 2.0: the receiver does not know the method. */

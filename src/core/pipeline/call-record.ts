@@ -4,6 +4,7 @@ import type { Span } from './span.ts';
 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
+  /** Names it within the process. */
   readonly id: string;
   /** The network address of an HTTP client; absent on stdio. */
   readonly address?: string | undefined;
@@ -21,6 +22,7 @@ export interface Client {
 
 /** A session that the server has opened for someone else, or in an earlier run. */
 export interface KnownSession {
+  /** The id that the server gave it. */
   readonly id: string;
   /** The protocol version that it was opened with; undefined: unknown. */
   readonly version: string | undefined;

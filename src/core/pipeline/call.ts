@@ -9,6 +9,7 @@ export type { Client, KnownSession };
  * way back. Opaque to layers.
  */
 export interface Origin {
+  /** The AWS profile of the session. */
   readonly profile: string;
   /** Resolves when the session ends. Its open server requests end with it. */
   readonly gone: Promise<void>;
@@ -125,8 +126,11 @@ export interface SendOptions {
 /** Headers of a request, names in lower case. */
 export type RequestHeaders = Readonly<Record<string, string>>;
 
+/** The head of an HTTP response. */
 export interface HttpFacts {
+  /** The HTTP status. */
   readonly status: number;
+  /** Its headers, names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
