@@ -84,7 +84,7 @@ describe('an invalid command line', () => {
     [
       'an unknown kind of authentication',
       ['--auth', 'magic'],
-      '--auth must be one of sigv4, oauth, none, not "magic"',
+      '--auth must be one of sigv4, sigv4a, oauth, bearer, auto, none, not "magic"',
     ],
     [
       'a proxy that is not a URL',
