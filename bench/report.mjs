@@ -14,6 +14,8 @@ export const machine = () => ({
 
 const ms = (value) => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
 const us = (value) => `${(value * 1_000).toFixed(0)} us`;
+const us1 = (value) => `${(value * 1_000).toFixed(1)} us`;
+const percent = (value) => `${(value * 100).toFixed(2)} %`;
 const times = (value) => `${value.toFixed(2)} x`;
 const rate = (value) => `${Math.round(value).toLocaleString('en')}/s`;
 const mb = (value) => `${value.toFixed(0)} MB`;
@@ -114,6 +116,20 @@ const TROUBLE = [
   { title: 'First call after `initialize`', of: ['warm-cold', 'first'], show: ms },
   { title: '20th call', of: ['warm-cold', 'twentieth'], show: ms },
   { title: 'First against 20th', of: ['warm-cold', 'ratio'], show: times },
+  {
+    title: '`SessionPool`: borrow and return of an open session',
+    of: ['session-pool', 'warm'],
+    show: us1,
+    most: 0.005,
+  },
+  { title: '`SessionPool`: borrow that opens a session', of: ['session-pool', 'cold'], show: ms },
+  { title: 'The one against the other', of: ['session-pool', 'warmShare'], show: percent, most: 0.01 },
+  { title: '8 calls at once on open sessions', of: ['session-pool', 'pooled'], show: ms },
+  { title: '8 calls at once that open a session each', of: ['session-pool', 'unpooled'], show: ms },
+  { title: 'The ones against the others', of: ['session-pool', 'pooledShare'], show: times, most: 0.6 },
+  { title: 'Borrow and return with 1 session', of: ['session-pool', 'few'], show: us1 },
+  { title: 'Borrow and return with 1,000 sessions', of: ['session-pool', 'many'], show: us1 },
+  { title: 'The one against the other', of: ['session-pool', 'growth'], show: times, most: 2 },
   {
     title: '10,000 queued calls cancelled, until a ping is answered',
     of: ['cancelled-queue', 'ms'],

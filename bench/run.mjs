@@ -25,7 +25,7 @@ const SCENARIOS = [
     'tool-list',
     'warm-cold',
   ],
-  'cancelled-queue',
+  ...['cancelled-queue', 'session-pool'],
   ...['listener', 'eras', 'distance'],
 ];
 /** Far above the slowest: a subject that hangs costs this much once, and is not measured again. */

@@ -27,7 +27,13 @@ const examples = Object.fromEntries(
 
 it('the option table and the examples in docs/ equal the code (npm run docs writes them)', () => {
   expect(read('docs/options.md')).toContain(optionsMarkdown());
-  for (const name of ['sdk-client.mjs', 'library.mjs', 'redact-result.mjs', 'sign-request.mjs'])
+  for (const name of [
+    'sdk-client.mjs',
+    'library.mjs',
+    'redact-result.mjs',
+    'session-pool.mjs',
+    'sign-request.mjs',
+  ])
     expect(read('docs/library.md')).toContain(read(`examples/${name}`));
   for (const page of DOC_PAGES) expect(pageText(page), page).toBe(pageWith(pageText(page), examples));
 });
