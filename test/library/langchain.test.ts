@@ -36,12 +36,10 @@ it('package.json names each peer with its major version, and each is optional', 
     readFileSync(join(ROOT, 'package.json'), 'utf8'),
   );
   const majors = Object.entries(PEER_MAJORS);
-  expect(peerDependencies).toEqual(
-    Object.fromEntries(majors.map(([name, major]) => [name, `^${major}.0.0`])),
-  );
-  expect(peerDependenciesMeta).toEqual(
-    Object.fromEntries(majors.map(([name]) => [name, { optional: true }])),
-  );
+  for (const [name, major] of majors) {
+    expect(peerDependencies).toHaveProperty([name], `^${major}.0.0`);
+    expect(peerDependenciesMeta).toHaveProperty([name], { optional: true });
+  }
 });
 
 it('langchainTools without LangChain rejects with a PeerError, and sends nothing', async () => {
