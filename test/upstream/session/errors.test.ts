@@ -10,6 +10,8 @@ const KEPT: readonly ErrorReason[] = [
   'circuit-open',
   'rate-limited',
   'shutting-down',
+  'login-required',
+  'url-elicitation',
 ];
 
 it.each(Object.keys(ERRORS) as ErrorReason[])('a session that cannot be opened because of %s', (reason) => {
