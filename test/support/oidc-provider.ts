@@ -54,7 +54,24 @@ export async function startProtectedServer(): Promise<ProtectedServer> {
   return { url: http.url, issuer, http, grants, expireTokens };
 }
 
-function createProvider(issuer: string, resource: string): Provider {
+/** Starts an authorization server whose access tokens for the resource are JWTs. */
+export async function startJwtProvider(resource: string): Promise<string> {
+  const listening = createServer();
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
+  listening.on('request', createProvider(issuer, resource, 'jwt').callback());
+  afterThisTest(() => {
+    listening.closeAllConnections();
+    listening.close();
+  });
+  return issuer;
+}
+
+function createProvider(
+  issuer: string,
+  resource: string,
+  accessTokenFormat: 'opaque' | 'jwt' = 'opaque',
+): Provider {
   return new Provider(issuer, {
     features: {
       registration: { enabled: true },
@@ -64,11 +81,13 @@ function createProvider(issuer: string, resource: string): Provider {
         enabled: true,
         getResourceServerInfo: (_context: unknown, indicator: string) => {
           if (indicator !== resource) throw new TypeError(`another resource: ${indicator}`);
-          return { scope: 'tools', audience: resource, accessTokenFormat: 'opaque' };
+          return { scope: 'tools', audience: resource, accessTokenFormat };
         },
         useGrantedResource: () => true,
       },
     },
+    // Clients that register with scopes may name these only.
+    ...(accessTokenFormat === 'jwt' ? { scopes: ['tools', 'openid', 'offline_access'] } : {}),
     clientDefaults: { application_type: 'native' },
     cookies: { keys: ['a-key-for-tests-only'] },
     rotateRefreshToken: true,

@@ -92,5 +92,5 @@ export function userRefusal(
 const remedy = ({ issuer, scopes, takesTokens }: ResourceRules): string => {
   const needed = scopes.length > 0 ? ` with the scope ${scopes.join(' ')}` : '';
   const others = takesTokens ? ', or a token of --listen-token or --listen-token-file' : '';
-  return `Send an access token of ${issuer}${needed} as Authorization: Bearer${others}.`;
+  return `Send an access token of ${issuer}${needed} as bearer token${others}.`;
 };
