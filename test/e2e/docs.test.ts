@@ -1,6 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
@@ -246,15 +245,6 @@ it('docs/listener.md: the first command listens, and the checks of the page succ
   const paths = [...checks].map(([, path = '']) => path);
   expect(paths).toEqual(['/healthz', '/readyz']);
   for (const path of paths) expect((await fetch(new URL(path, url))).status, path).toBe(200);
-});
-
-const HAPROXY = '/usr/sbin/haproxy';
-
-it.skipIf(!existsSync(HAPROXY))('docs/listener.md: HAProxy accepts the configuration', async () => {
-  const [config = ''] = blocksIn('docs/listener.md', 'haproxy');
-  const file = await (await makeTempHome()).write('haproxy.cfg', config);
-  const { status, stderr } = spawnSync(HAPROXY, ['-c', '-f', file], { encoding: 'utf8' });
-  expect(status, stderr).toBe(0);
 });
 
 it('docs/commands.md: its examples print what the commands print', async () => {
