@@ -130,6 +130,9 @@ const TROUBLE = [
   { title: 'Borrow and return with 1 session', of: ['session-pool', 'few'], show: us1 },
   { title: 'Borrow and return with 1,000 sessions', of: ['session-pool', 'many'], show: us1 },
   { title: 'The one against the other', of: ['session-pool', 'growth'], show: times, most: 2 },
+  { title: "CPU per call through the library's lines", of: ['transport', 'line'], show: us },
+  { title: '`SigV4ClientTransport` in their place', of: ['transport', 'transport'], show: us },
+  { title: 'The one against the other', of: ['transport', 'ratio'], show: times, most: 1.2 },
   {
     title: '10,000 queued calls cancelled, until a ping is answered',
     of: ['cancelled-queue', 'ms'],

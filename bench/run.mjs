@@ -25,7 +25,7 @@ const SCENARIOS = [
     'tool-list',
     'warm-cold',
   ],
-  ...['cancelled-queue', 'session-pool'],
+  ...['cancelled-queue', 'session-pool', 'transport'],
   ...['listener', 'eras', 'distance'],
 ];
 /** Far above the slowest: a subject that hangs costs this much once, and is not measured again. */
