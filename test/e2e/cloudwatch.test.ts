@@ -65,7 +65,7 @@ describe('--cloudwatch-namespace', () => {
     [['--cloudwatch-namespace', 'x', '--cloudwatch-dimensions', 'nothing'], /must be key=value/],
     [['--cloudwatch-dimensions', 'a=b'], /--cloudwatch-dimensions needs --cloudwatch-namespace/],
     [['--cloudwatch-namespace', 'x', '--cloudwatch-interval', '0'], /--cloudwatch-interval must be/],
-    [['--cloudwatch-namespace', 'x', '--auth', 'none'], /--cloudwatch-namespace needs credentials/],
+    [['--cloudwatch-namespace', 'x', '--auth', 'none'], /--cloudwatch-namespace needs AWS credentials/],
   ])('the CloudWatch options %j are refused at the start', async (args, complaint) => {
     const bin = BinDriver.start({ args: ['https://abc.execute-api.eu-west-1.amazonaws.com/mcp', ...args] });
     expect(await bin.exit()).toMatchObject({ code: 2 });

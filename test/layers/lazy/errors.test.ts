@@ -12,6 +12,8 @@ const KEPT: readonly ErrorReason[] = [
   'rate-limited',
   'shutting-down',
   'restart-needed',
+  'login-required',
+  'url-elicitation',
 ];
 
 it.each(Object.keys(ERRORS) as ErrorReason[])('a lazy session that cannot be opened: %s', (reason) => {
