@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/peers/**', 'test/conformance/**', 'test/memory/**', 'test/debian/**'],
+    exclude: ['test/peers/**', 'test/conformance/**', 'test/memory/**', 'test/debian/**', 'test/long/**'],
     globalSetup: ['test/support/build-once.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -37,7 +37,7 @@ it.each<[error: string, misspellings: (flag: string) => string[]]>([
   ['its last third missing', (flag) => [flag.slice(0, Math.ceil((flag.length * 2) / 3))]],
 ])('a flag with %s gets the flag as a suggestion', (_error, misspellings) => {
   const flags = Object.keys(OPTIONS).map(flagOf);
-  // Of many flags that begin so, the first are suggested.
+  // The first five of the flags that begin so are suggested.
   const isBeginning = (given: string): boolean => flags.filter((flag) => flag.startsWith(given)).length > 5;
   const missed = flags.flatMap((flag) =>
     misspellings(flag).filter(

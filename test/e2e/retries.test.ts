@@ -22,7 +22,7 @@ const throttled: Handler = (request, response) =>
     errorOf(request.rpc.id ?? null, -32004, 'Too many requests. Please try again later.'),
   );
 
-/** The learned rate would add seconds of waits; test/e2e/adaptive-rate.test.ts is about it. */
+/** The learned rate would add seconds of waits; test/long/adaptive-rate.test.ts is about it. */
 const QUICK = ['--retry-mode', 'standard', '--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
 const TOOLS = [
   { name: 'echo', inputSchema: { type: 'object' } },

@@ -8,7 +8,7 @@ import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
 const resultFor: Script = ({ rpc }, response) =>
   sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
-/** The learned rate would add seconds of waits; test/e2e/adaptive-rate.test.ts is about it. */
+/** The learned rate would add seconds of waits; test/long/adaptive-rate.test.ts is about it. */
 const QUICK = ['--retry-mode', 'standard', '--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
 
 describe('server/discover with faults', () => {

@@ -6,7 +6,7 @@ import type { Handler } from '../support/mcp-behaviours.ts';
 import { startInitialized, startRelayed } from '../support/relayed.ts';
 import type { Behaviour } from '../support/scripted-server.ts';
 
-/** The learned rate would add seconds of waits; test/e2e/adaptive-rate.test.ts is about it. */
+/** The learned rate would add seconds of waits; test/long/adaptive-rate.test.ts is about it. */
 const QUICK = ['--retry-mode', 'standard', '--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
 const ECHO = { name: 'echo', arguments: { text: 'x' } };
 
