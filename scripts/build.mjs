@@ -62,6 +62,9 @@ const sbom = cyclonedxEsbuildPlugin({
   logLevel: 'silent',
 });
 
+/** Node shows the line of an uncaught error, which would else be all code of the chunk. */
+const LINE_LIMIT = 160;
+
 const shared = {
   bundle: true,
   platform: 'node',
@@ -112,6 +115,7 @@ const outputs = await Promise.all(
       target: shared.target,
       minifySyntax: true,
       minifyWhitespace: true,
+      lineLimit: LINE_LIMIT,
       supported: { 'dynamic-import': imports },
       ...(imports ? importing : {}),
     });
@@ -125,10 +129,10 @@ const outputs = await Promise.all(
  */
 function withPlainExports(code) {
   const declared =
-    /var stdin_exports=\{\};__export\(stdin_exports,\{([^}]*)\}\);module\.exports=__toCommonJS\(stdin_exports\);/;
+    /var stdin_exports=\{\};\s*__export\(\s*stdin_exports,\s*\{([^}]*)\}\s*\);\s*module\.\s*exports=\s*__toCommonJS\(\s*stdin_exports\s*\);/;
   const [statement, getters] = declared.exec(code) ?? [];
   if (statement === undefined) return code;
-  const values = getters.replaceAll(':()=>', ':');
+  const values = getters.replaceAll(/:\s*\(\)=>/g, ':');
   return `${code.replace(statement, '').trimEnd()}\nmodule.exports={__esModule:!0,${values}};\n`;
 }
 
@@ -150,6 +154,7 @@ for (const { name, code } of [...outputs].sort((one, other) => (one.name < other
 const start = await build({
   ...shared,
   entryPoints: ['src/start.ts'],
+  lineLimit: LINE_LIMIT,
   outfile: join(OUT, 'start.cjs'),
   write: false,
   format: 'cjs',

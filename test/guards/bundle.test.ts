@@ -8,10 +8,10 @@ const textOf = (name: string): string => readFileSync(new URL(name, DIST), 'utf8
 /** The chunks that one chunk loads: at once, or by a dynamic import. */
 function loadsOf(name: string): { readonly atOnce: string[]; readonly later: string[] } {
   const text = textOf(name);
-  const later = [...text.matchAll(/\.then\(\(\)=>[\w$]*\(?require\("\.\/([^"]+)"\)/g)].map(
+  const later = [...text.matchAll(/\.then\(\s*\(\)=>\s*[\w$]*\(?\s*require\(\s*"\.\/([^"]+)"\s*\)/g)].map(
     ([, to = '']) => to,
   );
-  const all = [...text.matchAll(/require\("\.\/([^"]+)"\)/g)].map(([, to = '']) => to);
+  const all = [...text.matchAll(/require\(\s*"\.\/([^"]+)"\s*\)/g)].map(([, to = '']) => to);
   return { atOnce: all.filter((to) => !later.includes(to)), later };
 }
 
@@ -26,6 +26,24 @@ function startOf(entry: string): Set<string> {
   }
   return seen;
 }
+
+it('an uncaught error shows one line of a chunk: no line is longer than 2,000 characters', () => {
+  const chunks = readdirSync(DIST).filter((name) => name.endsWith('.cjs'));
+  expect(chunks.length).toBeGreaterThan(50);
+  expect(
+    chunks.filter((name) =>
+      textOf(name)
+        .split('\n')
+        .some(({ length }) => length > 2_000),
+    ),
+  ).toEqual([]);
+});
+
+it('chunks export values and no getters, which each use would call', () => {
+  expect(textOf('library.cjs')).toContain('module.exports={__esModule:!0,');
+  const chunks = readdirSync(DIST).filter((name) => name.endsWith('.cjs'));
+  expect(chunks.filter((name) => textOf(name).includes('stdin_exports'))).toEqual([]);
+});
 
 describe('the chunks that serving loads at its start', () => {
   const start = [...startOf('cli.cjs')];

@@ -63,6 +63,32 @@ await proxy.close();
     const { stdout } = await project.run(['artifact.mjs'], signingEnv);
     expect(JSON.parse(stdout)).toEqual(['said', { n: 0 }, 'said', 'aborted']);
   });
+
+  it('tools of LangChain share the sessions of a SessionPool', async () => {
+    const { server } = await startServer();
+    const program = `import { Client } from '@modelcontextprotocol/client';
+import { langchainTools } from 'mcp-sigv4-proxy/langchain';
+import { SessionPool } from 'mcp-sigv4-proxy/pool';
+const pool = new SessionPool({
+  endpoint: '${server.url}',
+  proxy: { service: '${service}', region: '${region}' },
+  clientFactory: () => new Client({ name: 'pooled', version: '1.0.0' }),
+  maxSessions: 2,
+});
+await pool.start();
+const tool = (await langchainTools(pool)).find(({ name }) => name === 'echo');
+const results = await Promise.all(['', '0', 'x'].map((text) => tool.invoke({ text })));
+console.log(JSON.stringify(results));
+await pool.shutdown();
+`;
+    writeFileSync(join(project.folder, 'pooled.mjs'), program);
+    const { stdout } = await project.run(['pooled.mjs'], signingEnv);
+    const results: unknown = JSON.parse(stdout);
+    expect(results).toEqual(['', '0', 'x'].map((text) => JSON.stringify({ text })));
+    const opened = server.requests.filter(({ rpc }) => rpc.method === 'initialize');
+    expect(opened.length).toBeLessThanOrEqual(2);
+    expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+  });
 });
 
 describe('the handler of a listener in web frameworks', () => {
