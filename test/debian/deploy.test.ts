@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { BIN_PATH } from '../support/bin-driver.ts';
@@ -141,10 +141,17 @@ const isRoot = process.getuid?.() === 0;
 
 describe.skipIf(!isRoot)('a container without HOME', () => {
   it('the proxy starts with a user id that has no entry in passwd, and without HOME', () => {
+    // The checkout may be in a folder that other users cannot enter.
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o755);
+    const checkout = dirname(dirname(BIN_PATH));
+    for (const part of ['bin', 'dist', 'package.json'])
+      cpSync(join(checkout, part), join(folder, part), { recursive: true });
+    const bin = join(folder, 'bin/mcp-sigv4-proxy.js');
     const start = (...args: string[]) =>
       spawnSync(
         'setpriv',
-        ['--reuid', '54321', '--regid', '54321', '--clear-groups', process.execPath, BIN_PATH, ...args],
+        ['--reuid', '54321', '--regid', '54321', '--clear-groups', process.execPath, bin, ...args],
         {
           env: {
             AWS_ACCESS_KEY_ID: 'AKIDTEST',
