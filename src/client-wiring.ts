@@ -1,5 +1,7 @@
+import { Capacity } from './client/http/capacity.ts';
 import type { HttpHandler, HttpHandlerDeps } from './client/http/handler.ts';
 import type { ListenerSettings } from './client/http/options.ts';
+import type { Tokens } from './client/http/tokens.ts';
 import type { Users } from './client/http/users/users.ts';
 import type { RelayDeps } from './client/stdio/relay-deps.ts';
 import type { TimeLimits } from './client/time-limit.ts';
@@ -7,6 +9,7 @@ import type { Events } from './core/pipeline/events.ts';
 import type { Clock } from './core/time/clock.ts';
 import { isToolsChanged } from './core/tools/list-changes.ts';
 import { isUnfiltered } from './layers/tool-filter/rules.ts';
+import { usesXray } from './observe/tracing/asks.ts';
 import type { Settings } from './settings.ts';
 import type { Connector } from './upstream/http/undici.ts';
 import { toUpstreamHeaders } from './upstream/passthrough/headers.ts';
@@ -60,8 +63,47 @@ export function httpHandlerDeps(
   };
 }
 
+type StreamLimits = Pick<HttpHandlerDeps, 'maxStreams' | 'streams' | 'soleCaller'>;
+
+/** The part of the proxy that connects HTTP clients. */
+interface HttpConnector {
+  connectHttp(limits: StreamLimits, profile?: string): HttpHandler;
+}
+
+/** The handlers of a listener's clients, and what they share. */
+export interface ListenerHandlers {
+  readonly limits: StreamLimits;
+  readonly handlers: HttpHandler;
+  /** Undefined with one profile. */
+  readonly paths: ReadonlyMap<string, HttpHandler> | undefined;
+  /** Names of headers that are forwarded in addition to the default ones. */
+  readonly forwardedHeaders: ReadonlySet<string>;
+}
+
+/** Connects the clients of a listener. @param tokens - how its clients authenticate themselves. */
+export function connectListener(
+  proxy: HttpConnector,
+  settings: Settings,
+  { maxStreams, forwardedHeaders }: ListenerSettings,
+  { tokens, users }: { readonly tokens: Tokens; readonly users: Users | undefined },
+): ListenerHandlers {
+  const limits = {
+    maxStreams,
+    streams: new Capacity(maxStreams),
+    soleCaller: () => !tokens.several && !users,
+  };
+  return {
+    limits,
+    handlers: proxy.connectHttp(limits),
+    paths: profilePaths(settings, (profile) => proxy.connectHttp(limits, profile)),
+    forwardedHeaders: usesXray(settings.env)
+      ? new Set([...forwardedHeaders, 'x-amzn-trace-id'])
+      : forwardedHeaders,
+  };
+}
+
 /** The handlers of the path of each profile, where the listener signs with several. Pure. */
-export function profilePaths(
+function profilePaths(
   { profiles, listenPath }: Settings,
   connect: (profile: string) => HttpHandler,
 ): ReadonlyMap<string, HttpHandler> | undefined {

@@ -1,13 +1,12 @@
 import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
-import { openUsers, profilePaths } from '../client-wiring.ts';
+import { connectListener, openUsers } from '../client-wiring.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
-import { usesXray } from '../observe/tracing/asks.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import type { IdentityProxies } from './identity-proxies.ts';
@@ -41,11 +40,10 @@ export async function listen(
   events: Events,
   readinessOf: () => Promise<Readiness>,
 ): Promise<RunningListener> {
-  const { address, tls: tlsFiles, drainTimeout, drainDelayMs, maxStreams } = settings.listener;
+  const { address, tls: tlsFiles, drainTimeout, drainDelayMs } = settings.listener;
   // Loaded here, so that serving stdio starts faster.
-  const [{ HttpListener }, { Capacity }, { openTokens }, readiness] = await Promise.all([
+  const [{ HttpListener }, { openTokens }, readiness] = await Promise.all([
     import('../client/http/server.ts'),
-    import('../client/http/capacity.ts'),
     import('../client/http/open-tokens.ts'),
     readinessOf(),
   ]);
@@ -56,19 +54,12 @@ export async function listen(
     clock: systemClock,
     events,
   });
-  const limits = {
-    maxStreams,
-    streams: new Capacity(maxStreams),
-    soleCaller: () => !tokens.several && !users,
-  };
-  const relay = proxy.connectHttp(limits);
-  const paths = profilePaths(settings, (profile) => proxy.connectHttp(limits, profile));
+  const connected = connectListener(proxy, settings, settings.listener, { tokens, users });
+  const { limits, handlers: relay, paths, forwardedHeaders } = connected;
   const identities = await openIdentities(settings, proxy, events, limits);
   const server = await HttpListener.open({
     ...settings.listener,
-    forwardedHeaders: usesXray(settings.env)
-      ? new Set([...settings.listener.forwardedHeaders, 'x-amzn-trace-id'])
-      : settings.listener.forwardedHeaders,
+    forwardedHeaders,
     tokens,
     tls,
     users,

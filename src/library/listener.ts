@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GivenBody } from '../client/http/given-body.ts';
-import { openUsers, profilePaths } from '../client-wiring.ts';
+import { connectListener, openUsers } from '../client-wiring.ts';
 import { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
-import { usesXray } from '../observe/tracing/asks.ts';
 import { type CreateProxyOptions, PROGRAM_OPTIONS, proxyOf } from './create-proxy.ts';
 import { HANDLER_OPTION_KEYS, type HandlerOptions } from './handler-options.ts';
 import type { ObservedProxy } from './observed-proxy.ts';
@@ -66,9 +65,8 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const { listener } = settings;
   if (!listener) throw new TypeError('createListener: the settings have no listener');
-  const [{ HttpListener }, { Capacity }, { openTokens }] = await Promise.all([
+  const [{ HttpListener }, { openTokens }] = await Promise.all([
     import('../client/http/server.ts'),
-    import('../client/http/capacity.ts'),
     import('../client/http/open-tokens.ts'),
   ]);
   const proxy = await proxyOf(settings, { ...options, clock, events });
@@ -78,17 +76,8 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
   const users = await openUsers(listener, { connectorOf, clock, events });
-  const { maxStreams } = listener;
-  const limits = {
-    maxStreams,
-    streams: new Capacity(maxStreams),
-    soleCaller: () => !tokens.several && !users,
-  };
-  const relay = proxy.connectHttp(limits);
-  const paths = profilePaths(settings, (profile) => proxy.connectHttp(limits, profile));
-  const forwardedHeaders = usesXray(settings.env)
-    ? new Set([...listener.forwardedHeaders, 'x-amzn-trace-id'])
-    : listener.forwardedHeaders;
+  const connected = connectListener(proxy, settings, listener, { tokens, users });
+  const { handlers: relay, paths, forwardedHeaders } = connected;
   const server = HttpListener.attach({
     ...listener,
     forwardedHeaders,
