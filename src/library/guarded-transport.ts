@@ -2,6 +2,7 @@ import { idKey, isId, isObject, type JsonObject } from '../core/jsonrpc/message.
 import type { Slot } from '../core/pipeline/limits.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import { OverloadedError } from '../layers/backpressure.ts';
+import { wrapped } from './wrapped-transport.ts';
 
 type MessageHandler = (message: object, extra?: object) => void;
 
@@ -100,23 +101,11 @@ export function guarded<T extends ServerTransport>(backpressure: Admission, tran
       if (method === undefined && isId(id)) end(idKey(id));
     }
   };
-  return new Proxy(transport, {
-    get(target, name) {
-      if (name === 'send') return send;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' && !String(name).startsWith('on') ? value.bind(target) : value;
+  return wrapped(transport, {
+    send,
+    onmessage: (given: MessageHandler): MessageHandler => {
+      return (message, extra) => receive(given, message, extra);
     },
-    set(target, name, value: unknown) {
-      let given = value;
-      if (name === 'onmessage' && typeof value === 'function')
-        given = (message: object, extra?: object) => receive(value as MessageHandler, message, extra);
-      if (name === 'onclose' && typeof value === 'function') {
-        given = () => {
-          closeAll();
-          (value as () => void)();
-        };
-      }
-      return Reflect.set(target, name, given, target);
-    },
+    closing: closeAll,
   });
 }

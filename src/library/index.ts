@@ -84,6 +84,7 @@ export type {
   Overload,
 } from './backpressure-options.ts';
 export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
+export * from './entries/pool.ts';
 export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
 export type { HandlerOptions } from './handler-options.ts';
 export { withReadableAnswer, withResult } from './layer-edits.ts';
@@ -100,30 +101,6 @@ export {
 } from './observed-proxy.ts';
 export { type OptionProblem, OptionsError } from './options-error.ts';
 export type { ProxyOptions } from './proxy-options.ts';
-export type { BorrowOptions, CallerOptions } from './session-pool/borrow.ts';
-export { SessionPoolError, type SessionPoolFacts, type SessionPoolReason } from './session-pool/errors.ts';
-export type {
-  PoolCloseReason,
-  PoolOpenReason,
-  PoolSessionEvent,
-  PoolUseEvent,
-  SessionPoolHooks,
-} from './session-pool/hooks.ts';
-export { type IdentityHeaders, type IdentityOptions, jwtIdentity } from './session-pool/identity.ts';
-export type { PoolLease } from './session-pool/lease.ts';
-export type { PoolKeyMetrics, PoolSessionState, SessionPoolMetrics } from './session-pool/metrics.ts';
-export type {
-  AutoscaleOptions,
-  PoolAuth,
-  PoolRateLimit,
-  SessionPoolOptions,
-  TenantLimit,
-} from './session-pool/options.ts';
-export { PoolManager, type PoolManagerOptions, type PoolStrategy } from './session-pool/pool-manager.ts';
-export type { PoolSizeOptions } from './session-pool/pool-size.ts';
-export type { PoolClient, PoolTransport, TransportContext } from './session-pool/session.ts';
-export { SessionPool } from './session-pool/session-pool.ts';
-export type { PoolTool } from './session-pool/tool-list.ts';
 export {
   SigV4ClientTransport,
   type SigV4ClientTransportOptions,

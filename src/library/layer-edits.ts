@@ -5,7 +5,7 @@ import { type Call, withPass } from '../core/pipeline/call.ts';
  * Returns the response with another result, for a layer that edits answers. The rest of its text
  * is unchanged. An error response is returned as it is.
  * @param result - a JSON object, as each result of MCP is.
- * @throws TypeError where it is none.
+ * @throws TypeError if `result` is not an object.
  */
 export function withResult(response: Response, result: object): Response {
   if (!isObject(result)) throw new TypeError('withResult: the result must be an object');

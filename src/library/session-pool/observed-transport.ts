@@ -1,4 +1,5 @@
 import { isObject } from '../../core/jsonrpc/message.ts';
+import { wrapped } from '../wrapped-transport.ts';
 import type { PoolTransport } from './session.ts';
 import { faultOfError, faultOfReply, type SessionFault } from './session-fault.ts';
 
@@ -34,26 +35,14 @@ export function observed(transport: PoolTransport, observer: TransportObserver):
       throw error;
     }
   };
-  return new Proxy(transport, {
-    get(target, name) {
-      if (name === 'send') return send;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' && !String(name).startsWith('on') ? value.bind(target) : value;
+  return wrapped(transport, {
+    send,
+    onmessage: (given: Callback): Callback => {
+      return (message, ...rest) => {
+        observe(message);
+        given(message, ...rest);
+      };
     },
-    set(target, name, value: unknown) {
-      const given = value as Callback | undefined;
-      let passed: unknown = value;
-      if (name === 'onmessage' && given)
-        passed = (message: unknown, ...rest: unknown[]) => {
-          observe(message);
-          given(message, ...rest);
-        };
-      if (name === 'onclose' && given)
-        passed = () => {
-          observer.onClosed();
-          given();
-        };
-      return Reflect.set(target, name, passed, target);
-    },
+    closing: () => observer.onClosed(),
   });
 }
