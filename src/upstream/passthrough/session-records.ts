@@ -1,9 +1,10 @@
+import { SessionOwners } from '../../core/jsonrpc/session-owners.ts';
 import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
 import { SizedMap } from '../../core/system/sized-map.ts';
 import type { Affinity } from '../transport/affinity.ts';
 
-/** Sessions that are remembered: more than one listener's clients have open. */
+/** Sessions whose affinity is kept: more than one listener's clients have open. */
 const MAX_SESSIONS = 10_000;
 /** Cookies and routing ids of all of them, if each has the cookies of two load balancers. */
 const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
@@ -11,23 +12,17 @@ const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 /** Facts of the sessions that clients own, by session id. */
 export class SessionRecords {
   /** The principal that first used a session. */
-  readonly #owners = new Map<string, string | undefined>();
+  readonly #owners = new SessionOwners<string | undefined>();
   /** Present if the server set one. */
   readonly #affinities = new SizedMap<Affinity>({ maxEntries: MAX_SESSIONS, maxBytes: MAX_AFFINITY_BYTES });
 
   /** False where the session belongs to another principal. */
   admits(id: string | undefined, principal: string | undefined): boolean {
-    if (id === undefined) return true;
-    const key = shortKey(id);
-    return !this.#owners.has(key) || this.#owners.get(key) === principal;
+    return id === undefined || this.#owners.admits(id, principal);
   }
 
   recordOwner(id: string, principal: string | undefined): void {
-    const key = shortKey(id);
-    if (id === '' || this.#owners.has(key)) return;
-    this.#owners.set(key, principal);
-    const [oldest] = this.#owners.keys();
-    if (this.#owners.size > MAX_SESSIONS && oldest !== undefined) this.#owners.delete(oldest);
+    this.#owners.record(id, principal);
   }
 
   affinityOf(id: string | undefined): Affinity | undefined {
