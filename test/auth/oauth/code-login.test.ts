@@ -6,9 +6,9 @@ import { discover } from '../../../src/auth/oauth/discovery.ts';
 import { heldTokens } from '../../../src/auth/oauth/login-record.ts';
 import type { OAuthDeps } from '../../../src/auth/oauth/oauth-deps.ts';
 import { createOAuthFetch } from '../../../src/auth/oauth/oauth-fetch.ts';
-import { DEFAULT_REDIRECT_URI, type OAuthSettings } from '../../../src/auth/oauth/oauth-settings.ts';
 import { loadOAuthSdk } from '../../../src/auth/oauth/sdk.ts';
 import { refreshLogin } from '../../../src/auth/oauth/token-requests.ts';
+import { codeLoginSettings } from '../../support/oauth-settings.ts';
 
 /** A server with the metadata and endpoints of an authorization server, which logs in at once. */
 async function startServer(edit: { resource?: string; iss?: string } = {}) {
@@ -65,20 +65,7 @@ async function startServer(edit: { resource?: string; iss?: string } = {}) {
 
 async function depsFor(origin: string): Promise<OAuthDeps> {
   const endpoint = new URL(`${origin}/mcp`);
-  const settings: OAuthSettings = {
-    endpoint,
-    clientId: undefined,
-    clientSecretEnv: undefined,
-    privateKey: undefined,
-    scopes: [],
-    issuer: undefined,
-    flow: 'code',
-    redirectUri: DEFAULT_REDIRECT_URI,
-    store: 'file',
-    profile: '',
-    env: {},
-    variables: {},
-  };
+  const settings = codeLoginSettings(endpoint);
   return { settings, sdk: await loadOAuthSdk(), fetch: createOAuthFetch(fetch, endpoint) };
 }
 

@@ -5,28 +5,15 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LoginRecord } from '../../../src/auth/oauth/login-record.ts';
 import { LoginStore } from '../../../src/auth/oauth/login-store.ts';
 import { createOAuthFetch, type Fetch } from '../../../src/auth/oauth/oauth-fetch.ts';
-import { DEFAULT_REDIRECT_URI, type OAuthSettings } from '../../../src/auth/oauth/oauth-settings.ts';
 import { loadOAuthSdk } from '../../../src/auth/oauth/sdk.ts';
 import { MAX_EARLY_WAIT_MS, MAX_RENEWAL_MS, StoredLogin } from '../../../src/auth/oauth/stored-login.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { codeLoginSettings } from '../../support/oauth-settings.ts';
 
 const ISSUER = 'https://login.example.com';
 const endpoint = new URL('https://mcp.example.com/mcp');
-const settings: OAuthSettings = {
-  endpoint,
-  clientId: undefined,
-  clientSecretEnv: undefined,
-  privateKey: undefined,
-  scopes: [],
-  issuer: undefined,
-  flow: 'code',
-  redirectUri: DEFAULT_REDIRECT_URI,
-  store: 'file',
-  profile: '',
-  env: {},
-  variables: {},
-};
+const settings = codeLoginSettings(endpoint);
 const METADATA = {
   issuer: ISSUER,
   authorization_endpoint: `${ISSUER}/authorize`,
