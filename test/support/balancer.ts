@@ -14,8 +14,9 @@ export interface BalancerOptions {
  * first one refused the connection.
  */
 export async function startBalancer({ checksHealth, targets }: BalancerOptions) {
-  // First in, first out: each kept connection is used within --drain-delay and learns from its answer
-  // that it closes. The last in would hide the others until the listener cuts them under a request.
+  // First in, first out: each kept connection is used within --drain-delay and learns from its
+  // answer that it closes. The last in would hide the others until the listener cuts them under a
+  // request.
   const agents = targets.map(() => new http.Agent({ keepAlive: true, scheduling: 'fifo' }));
   const down = new Set<number>();
   let next = 0;

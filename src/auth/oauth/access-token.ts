@@ -15,7 +15,7 @@ export interface TokenSource {
   /** The current token where no wait is needed. */
   usable(): AccessToken | undefined;
   /**
-   * The current token, read or renewed once for all callers; undefined if there is none.
+   * Returns the current token, or undefined before a login. One read or renewal serves all callers.
    * @throws ProxyError if it has expired and cannot be renewed.
    */
   current(signal: AbortSignal): Promise<AccessToken | undefined>;

@@ -62,7 +62,7 @@ export class LoginStore {
   }
 
   /**
-   * The record; undefined if there is none.
+   * Returns the stored record, or undefined before the first login.
    * @throws Error if another user could read or replace the file, or the keychain fails.
    */
   async read(): Promise<LoginRecord | undefined> {

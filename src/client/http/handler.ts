@@ -53,6 +53,7 @@ const SETTLE_MS = 1_000;
 /** 100 kB of ids; sessions with longer ids are rare. */
 const MAX_CLIENT_IDS = 500;
 const MAX_KEPT_SESSION_ID = 128;
+
 export interface HttpHandlerDeps {
   readonly handler: Handler;
   readonly forward: (request: BareRequest) => Promise<Reply>;

@@ -84,7 +84,7 @@ export class Tokens {
    * them, so that timing reveals nothing about the tokens.
    */
   nameOf(authorization: string | undefined): string | undefined {
-    // "" where there is none: no token equals it.
+    // A request without a token counts as one with an empty token, which equals no known token.
     const given = digest(readBearer(authorization));
     let found: string | undefined;
     for (const { name, digest } of this.#known) if (timingSafeEqual(given, digest)) found = name;

@@ -7,8 +7,8 @@ export interface BrowserCommand {
 }
 
 /**
- * The command that opens the user's browser; undefined where there is none, such as in an SSH
- * session. BROWSER names another one. Pure.
+ * Returns the command that opens the user's browser, or undefined without a browser, such as in an
+ * SSH session. The variable BROWSER names another command. Pure.
  */
 export function browserCommand(
   env: NodeJS.ProcessEnv,

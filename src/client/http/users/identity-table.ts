@@ -41,8 +41,9 @@ export class IdentityTable<T> {
   }
 
   /**
-   * Returns the entry of a key for one request, created where there is none; undefined where all
-   * places are taken by identities with requests in flight. `release` is called once.
+   * Returns the entry of a key for one request. The first request of a key creates its entry.
+   * Returns undefined while identities with requests in flight take all places. The caller calls
+   * `release` once.
    */
   acquire(key: string, create: () => T): { readonly value: T; release(): void } | undefined {
     const entry = this.#entries.get(key) ?? this.#add(create);
