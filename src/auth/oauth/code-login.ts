@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { StoredOAuthTokens } from '@modelcontextprotocol/client';
 import { configuredClient, obtainClient, privateKeyAuthentication } from './client-identity.ts';
-import type { Discovery } from './discovery.ts';
+import { type Discovery, MetadataError } from './discovery.ts';
 import type { RegisteredClient } from './login-record.ts';
 import type { OAuthDeps } from './oauth-deps.ts';
+import { pkceProblem } from './pkce.ts';
 import { openRedirectServer, type RedirectServer } from './redirect-server.ts';
 
 /** The tokens of a login, and the client that they belong to. */
@@ -34,6 +35,7 @@ export class LoginRefusedError extends Error {
  * needed.
  * @param options.known - the client of an earlier login at this endpoint.
  * @param options.keep - stores the tokens, before the browser shows that the login is complete.
+ * @throws MetadataError before anything is registered, if the server does not support PKCE.
  */
 export async function beginCodeLogin<T>(
   deps: OAuthDeps,
@@ -45,6 +47,8 @@ export async function beginCodeLogin<T>(
   },
 ): Promise<PendingLogin<T>> {
   const { known, scope, keep } = options;
+  const problem = pkceProblem(discovery.metadata);
+  if (problem !== undefined) throw new MetadataError(problem);
   const state = randomBytes(32).toString('base64url');
   const { server, client: registered } = await openServer(deps, discovery, known, state);
   try {

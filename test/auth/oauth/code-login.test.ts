@@ -11,7 +11,7 @@ import { refreshLogin } from '../../../src/auth/oauth/token-requests.ts';
 import { codeLoginSettings } from '../../support/oauth-settings.ts';
 
 /** A server with the metadata and endpoints of an authorization server, which logs in at once. */
-async function startServer(edit: { resource?: string; iss?: string } = {}) {
+async function startServer(edit: { resource?: string; iss?: string; pkce?: string[] | null } = {}) {
   const requests: { path: string; body: URLSearchParams }[] = [];
   const server = createServer((request, response) => {
     let body = '';
@@ -34,7 +34,7 @@ async function startServer(edit: { resource?: string; iss?: string } = {}) {
             token_endpoint: `${origin}/token`,
             registration_endpoint: `${origin}/register`,
             response_types_supported: ['code'],
-            code_challenge_methods_supported: ['S256'],
+            ...(edit.pkce === null ? {} : { code_challenge_methods_supported: edit.pkce ?? ['S256'] }),
             authorization_response_iss_parameter_supported: true,
           });
         case '/register':
@@ -115,6 +115,23 @@ describe('a login by authorization code', () => {
     expect(requests.some(({ path }) => path === '/token')).toBe(false);
     close();
   });
+
+  it.each([
+    { pkce: null, reason: /states no PKCE methods \(code_challenge_methods_supported\)/ },
+    { pkce: ['plain'], reason: /does not support the PKCE method S256/ },
+    { pkce: [], reason: /does not support the PKCE method S256/ },
+  ])(
+    'a server whose metadata states the PKCE methods $pkce is refused, and no client is registered',
+    async (edit) => {
+      const { origin, requests, close } = await startServer(edit);
+      const deps = await depsFor(origin);
+      const discovery = await discover(deps, undefined);
+      const login = beginCodeLogin(deps, discovery, { known: undefined, scope: undefined, keep });
+      await expect(login).rejects.toThrow(edit.reason);
+      expect(requests.every(({ path }) => path.startsWith('/.well-known/'))).toBe(true);
+      close();
+    },
+  );
 
   it('metadata of another resource is refused before any login', async () => {
     const { origin, close } = await startServer({ resource: 'https://other.example.com/mcp' });
