@@ -120,25 +120,10 @@ export class Upstream {
     const onToolStream = () => this.#deps.onToolStream?.(client.id, profile);
     const sessions = new ClientSessions(
       {
-        profile,
-        createSession: (emitOf, isDuplicate) =>
-          new Session(
-            {
-              client,
-              transport: transportOf(profile),
-              clock,
-              events,
-              readTimeoutMs,
-              isDuplicate,
-              onToolStream,
-            },
-            emitOf,
-          ),
+        session: { client, transport: transportOf(profile), clock, events, readTimeoutMs, onToolStream },
         beforeResend: this.#deps.beforeResend,
         onReplaced: () => this.#deps.onReplaced?.(profile),
         openingLayers: openingLayersOf(profile),
-        clock,
-        events,
         limits,
         quota,
         openLimit,

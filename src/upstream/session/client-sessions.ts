@@ -5,14 +5,13 @@ import type { SessionState } from '../../core/pipeline/proxy-state.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
 import { ClientState, isProfileWide } from './client-state.ts';
-import { createDuplicateDetector, type IsDuplicate } from './dedupe-notifications.ts';
+import { withoutDuplicates } from './dedupe-notifications.ts';
 import { LATE_ANSWER_MS, Opener, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
-import type { Session } from './session.ts';
+import { Session } from './session.ts';
 import { ClientSessionPool, type ClientSessionPoolDeps } from './session-pool.ts';
 
 export interface ClientSessionsDeps extends ClientSessionPoolDeps {
-  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
   /** Awaited before a call is re-sent. */
   readonly beforeResend?: ((call: Call) => Promise<void>) | undefined;
   /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
@@ -28,7 +27,8 @@ export interface ClientSessionsDeps extends ClientSessionPoolDeps {
  */
 export class ClientSessions {
   readonly #deps: ClientSessionsDeps;
-  readonly #clientState = new ClientState();
+  /** The part of the client's state that a new session needs. */
+  readonly clientState: ClientState;
   readonly #opener: Opener;
   /** Carries what is sent before any `initialize`, without a session id. */
   readonly #unopened: Session;
@@ -42,16 +42,15 @@ export class ClientSessions {
   #closed = false;
 
   constructor(deps: ClientSessionsDeps, emit: Emit) {
-    const { profile, createSession, openingLayers, clock, openLimit, primary } = deps;
+    const { session, openingLayers, openLimit, primary } = deps;
     this.#deps = deps;
-    this.#unopened = createSession(emit, createDuplicateDetector(clock));
+    this.clientState = new ClientState(primary?.clientState);
+    this.#unopened = new Session(session, emit);
     this.#opener = new Opener({
-      profile,
-      createSession,
+      session,
       layers: openingLayers,
-      clock,
       limit: openLimit,
-      requestsToReplay: () => (primary ? primary.#clientState.profileWide : this.#clientState.requests),
+      clientState: this.clientState,
     });
     if (!primary) return;
     primary.#followers.push(this);
@@ -75,9 +74,8 @@ export class ClientSessions {
    * Records a client's `initialize` that was answered from a snapshot. Its session is opened later;
    * those of other profiles need not wait.
    */
-  deferInitialize({ client, emit }: Call, request: Request, version: string): void {
-    const isDuplicate = createDuplicateDetector(this.#deps.clock);
-    this.#deferred = { client, request, emit, isDuplicate, version };
+  deferInitialize(call: Call, request: Request, version: string): void {
+    this.#deferred = this.#openingOf(call, request, version);
     for (const follower of this.#followers) follower.#follow(this.#deferred);
   }
 
@@ -96,21 +94,24 @@ export class ClientSessions {
   }
 
   async #initialize(call: Call, request: Request): Promise<Reply> {
-    const { client, emit } = call;
     const deferred =
       this.#deferred && hasSameParams(this.#deferred.request, request) ? this.#deferred : undefined;
-    const isDuplicate = deferred?.isDuplicate ?? createDuplicateDetector(this.#deps.clock);
-    const session = this.#deps.createSession(emit, isDuplicate);
-    const pool = this.#createPool({ client, request, emit, isDuplicate, version: undefined });
+    const opening = this.#openingOf(call, request, undefined);
+    const session = new Session(this.#deps.session, opening.emit);
+    const pool = this.#createPool(opening);
     const reply = await pool.openFirst(session, () => this.#opener.initialize(session, call, request));
     if (!pool.session) return reply;
-    this.#clientState.clear();
+    this.clientState.clear();
     this.#deferred = undefined;
     this.#use(pool);
     // After a deferred `initialize`, sessions of other profiles stay valid.
     if (!deferred || deferred.version !== session.version)
       for (const follower of this.#followers) follower.#follow(pool.opening);
     return reply;
+  }
+
+  #openingOf({ client, emit }: Call, request: Request, version: string | undefined): SessionOpening {
+    return { client, request, emit: withoutDuplicates(emit, this.#deps.session.clock), version };
   }
 
   #createPool(opening: SessionOpening): ClientSessionPool {
@@ -131,9 +132,7 @@ export class ClientSessions {
 
   /** The next call opens a session as the client has opened its own. */
   #follow(opening: SessionOpening): void {
-    // Duplicates occur only among sessions of one profile.
-    const isDuplicate = createDuplicateDetector(this.#deps.clock);
-    this.#use(this.#createPool({ ...opening, isDuplicate }));
+    this.#use(this.#createPool(opening));
   }
 
   /**
@@ -165,13 +164,13 @@ export class ClientSessions {
       throw error;
     }
     if (reply.kind === 'answer' && reply.message.outcome !== 'result') return reply;
-    if (reply.kind === 'answer') this.#clientState.remember(message);
+    if (reply.kind === 'answer') this.clientState.remember(message);
     if (isProfileWide(message)) for (const follower of this.#followers) follower.#pool?.repeat(message);
     return reply;
   }
 
   async #sendUnopened(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const resends = new Resends(this.#deps.clock, call);
+    const resends = new Resends(this.#deps.session.clock, call);
     for (;;) {
       try {
         return await sendOn(this.#unopened);
@@ -206,7 +205,7 @@ export class ClientSessions {
     const closing = [this.#unopened.close(), this.#pool?.close()];
     // A session that the server opens a moment later would be orphaned.
     if (this.#initializing.size > 0)
-      await settleWithin(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing));
+      await settleWithin(this.#deps.session.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing));
     await Promise.all([...closing, this.#pool?.close()]);
   }
 

@@ -35,11 +35,17 @@ const MAX_LOG_LEVEL_CHARACTERS = 64 * 1024;
 
 /** The client's state that a new session needs: log level and subscriptions. */
 export class ClientState {
+  readonly #primary: ClientState | undefined;
   #logLevel: Request | undefined;
   readonly #subscriptions = new SizedMap<Request>({
     maxEntries: MAX_SUBSCRIPTIONS,
     maxBytes: MAX_SUBSCRIPTION_CHARACTERS,
   });
+
+  /** @param primary - the state with the default profile; undefined for that profile. */
+  constructor(primary?: ClientState) {
+    this.#primary = primary;
+  }
 
   /** Call this for requests that succeeded. Longer ones are not kept and not replayed. */
   remember(message: Message): void {
@@ -60,12 +66,13 @@ export class ClientState {
     this.#subscriptions.clear();
   }
 
+  /** The requests to replay; of those for another profile only what applies to all. */
   get requests(): readonly Request[] {
-    return [...this.profileWide, ...this.#subscriptions.values()];
+    if (this.#primary) return this.#primary.#profileWide;
+    return [...this.#profileWide, ...this.#subscriptions.values()];
   }
 
-  /** The requests that apply to other profiles too. */
-  get profileWide(): readonly Request[] {
+  get #profileWide(): readonly Request[] {
     return this.#logLevel ? [this.#logLevel] : [];
   }
 }

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/jsonrpc/message.ts';
 import { shortKey } from '../../core/jsonrpc/short-key.ts';
-import type { Origin } from '../../core/pipeline/call.ts';
+import type { Emit, Origin } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
 /** Sessions of one server announce a change within moments; a later one is another change. */
@@ -11,14 +11,13 @@ const SAME_CHANGE_MS = 1_000;
  */
 const MAX_CHANGES = 1_024;
 
+const DROPPED = Promise.resolve();
+
 const CHANGE = /^notifications\/((tools|prompts|resources)\/list_changed|resources\/updated)$/;
 
 /** True for notifications that a server sends once per session; they belong to no call. */
 export const isChangeNotification = (message: Message): boolean =>
   message.kind === 'notification' && CHANGE.test(message.method);
-
-/** True where another session has just announced the same change. */
-export type IsDuplicate = (message: Message, origin: Origin) => boolean;
 
 interface ChangeRecord {
   readonly since: number;
@@ -27,20 +26,19 @@ interface ChangeRecord {
 }
 
 /**
- * Detects notifications that several sessions repeat. The n-th announcement of one session counts
- * as the n-th change, so that a second change is never dropped. Holds the last second, oldest
- * first.
+ * Drops notifications that another session of the same profile has just emitted. The n-th of one
+ * session counts as the n-th change, so that a second change is never dropped.
  */
-export function createDuplicateDetector(clock: Clock): IsDuplicate {
+export function withoutDuplicates(emit: Emit, clock: Clock): Emit {
+  /** The changes of the last second, oldest first. */
   const records = new Map<string, ChangeRecord>();
-  return (message, origin) => {
-    if (!isChangeNotification(message)) return false;
+  const isDuplicate = (message: Message, origin: Origin): boolean => {
     const now = clock.monotonic();
     for (const [text, { since }] of records) {
       if (now - since < SAME_CHANGE_MS && records.size < MAX_CHANGES) break;
       records.delete(text);
     }
-    const key = shortKey(message.text);
+    const key = `${origin.profile}\n${shortKey(message.text)}`;
     const record = records.get(key) ?? { since: now, timesBySession: new Map(), timesPassed: 0 };
     records.set(key, record);
     const times = (record.timesBySession.get(origin) ?? 0) + 1;
@@ -49,4 +47,6 @@ export function createDuplicateDetector(clock: Clock): IsDuplicate {
     record.timesPassed = times;
     return false;
   };
+  return (message, origin) =>
+    isChangeNotification(message) && isDuplicate(message, origin) ? DROPPED : emit(message, origin);
 }

@@ -21,11 +21,11 @@ import { resultOf } from '../../core/pipeline/result.ts';
 import type { Span, SpanParent } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import { CallController } from '../../core/time/call-signal.ts';
-import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { Timer } from '../../core/time/clock.ts';
 import { withTimeout } from '../../core/time/waits.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
-import type { IsDuplicate } from './dedupe-notifications.ts';
-import type { Session } from './session.ts';
+import type { ClientState } from './client-state.ts';
+import { Session, type SessionDeps } from './session.ts';
 
 /** The time limit for opening a session, and for a call's wait for it. */
 export interface OpenLimit {
@@ -65,21 +65,18 @@ export interface SessionOpening {
   readonly client: Client;
   readonly request: Request;
   readonly emit: Emit;
-  readonly isDuplicate: IsDuplicate;
   readonly version: string | undefined;
   /** The span of this opening, where a traced call waits for it. */
   readonly span?: Span | undefined;
 }
 
 export interface OpenerDeps {
-  readonly profile: string;
-  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
+  readonly session: SessionDeps;
   /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
   readonly layers: readonly Layer[];
-  readonly clock: Clock;
   readonly limit?: OpenLimit | undefined;
-  /** The requests to replay on a new session. */
-  readonly requestsToReplay: () => readonly Request[];
+  /** It is replayed on each new session. */
+  readonly clientState: ClientState;
 }
 
 /**
@@ -115,7 +112,7 @@ export class Opener {
     reason: SessionOpenReason,
     parent?: SpanParent,
   ): Promise<Session> {
-    const { profile } = this.#deps;
+    const { profile } = this.#deps.session.transport;
     for (let tries = 1; ; tries++) {
       const span = parent?.begin({ type: 'session', profile, reason });
       try {
@@ -134,7 +131,8 @@ export class Opener {
     onCreated: (session: Session) => void,
     reason: SessionOpenReason,
   ): Promise<Session> {
-    const { clock, createSession, requestsToReplay, limit = OPEN_LIMIT } = this.#deps;
+    const { session: deps, clientState, limit = OPEN_LIMIT } = this.#deps;
+    const { clock } = deps;
     until.throwIfAborted();
     // Every replayed request adds a listener; Node's own signals warn from the eleventh on.
     const controller = new CallController();
@@ -147,7 +145,7 @@ export class Opener {
     };
     until.addEventListener('abort', onClose, { once: true });
     const timer = clock.schedule(limit.ms, () => controller.abort(initializeTimeout(limit)));
-    const session = createSession(opening.emit, opening.isDuplicate);
+    const session = new Session(deps, opening.emit);
     session.openReason = reason;
     try {
       await this.#initializeSession(session, opening, controller.signal);
@@ -160,7 +158,7 @@ export class Opener {
       }
       onCreated(session);
       await session.initialized(INITIALIZED.text, controller.signal);
-      await this.#replay(session, opening, requestsToReplay(), controller.signal);
+      await this.#replay(session, opening, clientState.requests, controller.signal);
       return session;
     } catch (error) {
       // No one else closes it, and the process may be ending.
@@ -203,7 +201,7 @@ export class Opener {
    * throws.
    */
   async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
-    await withTimeout(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
+    await withTimeout(this.#deps.session.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
       else await this.#replay(session, opening, [message], signal);
     }).catch(() => {
@@ -230,7 +228,7 @@ export class Opener {
     return {
       message,
       client: opening.client,
-      profile: this.#deps.profile,
+      profile: this.#deps.session.transport.profile,
       signal,
       emit: opening.emit,
       deadline: NO_DEADLINE,

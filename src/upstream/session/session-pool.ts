@@ -2,11 +2,10 @@ import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { type Id, isObject, METHOD_NOT_FOUND, type Message, paramsOf } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
-import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
+import type { SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
 import type { Span, SpanPart } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
-import type { Clock } from '../../core/time/clock.ts';
 import { listChanges } from '../../core/tools/list-changes.ts';
 import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
@@ -18,15 +17,13 @@ import { isSessionWide } from './client-state.ts';
 import { notOpened, notReopened, withLossMessage } from './errors.ts';
 import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
-import type { Session } from './session.ts';
+import type { Session, SessionDeps } from './session.ts';
 
 /** The parts that all pools of one client and profile share. */
 export interface ClientSessionPoolDeps {
-  readonly profile: string;
+  readonly session: SessionDeps;
   /** Called when the primary session was replaced. */
   readonly onReplaced: () => void;
-  readonly clock: Clock;
-  readonly events: Events;
   readonly limits: PoolLimits;
   /** Shared by all clients. */
   readonly quota: SessionQuota;
@@ -73,7 +70,9 @@ export class ClientSessionPool {
   #closing = false;
 
   constructor(deps: ClientSessionPoolDeps, { opener, opening, follows, replaces }: ClientSessionPoolOptions) {
-    const { limits, quota, clock, events, profile, openLimit = OPEN_LIMIT } = deps;
+    const { limits, quota, session, openLimit = OPEN_LIMIT } = deps;
+    const { clock, events } = session;
+    const { profile } = session.transport;
     this.#deps = deps;
     this.#opener = opener;
     this.#opening = opening;
@@ -84,13 +83,13 @@ export class ClientSessionPool {
       overlap: limits.keepsOpen ? MAX_REPLACEMENT_OVERLAP : Number.POSITIVE_INFINITY,
       replaces,
       open: (signal, reason) => this.#openSession(signal, reason),
-      close: (session, reason) => this.#close(session, reason),
-      probe: (session, method, signal) => this.#probe(session, method, signal),
+      close: (item, reason) => this.#close(item, reason),
+      probe: (item, method, signal) => this.#probe(item, method, signal),
       onChecked: ({ label }, healthy, failure) => {
         const error = failure === undefined ? undefined : causeText(failure);
         events.emit({ type: 'session.checked', profile, session: label, healthy, error });
       },
-      onPrimary: (session) => this.#setPrimary(session),
+      onPrimary: (item) => this.#setPrimary(item),
       onOpenFailed: (error) =>
         events.emit({ type: 'session.open-failed', profile, message: causeText(error) }),
       refusal: (failure = openTimeout(openLimit)) =>
@@ -164,7 +163,8 @@ export class ClientSessionPool {
    * Runs `send` on a session, and on another one where the server has lost it, while time remains.
    */
   async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const { clock, events, limits } = this.#deps;
+    const { limits } = this.#deps;
+    const { clock, events } = this.#deps.session;
     const { message } = call;
     const isSpread = Number.isFinite(limits.callsPerItem) && isSpreadCall(call);
     // Only a spread call compares it.
@@ -216,7 +216,7 @@ export class ClientSessionPool {
       return endWith(record?.span?.begin({ type: 'borrow', profile }), this.#pool.lease(signal));
     };
     try {
-      return await addWait(record, 'sessionMs', this.#deps.clock, leased());
+      return await addWait(record, 'sessionMs', this.#deps.session.clock, leased());
     } catch (error) {
       throw withLossMessage(loss, error);
     }
@@ -241,12 +241,12 @@ export class ClientSessionPool {
     const { serving } = this.#pool;
     const active = serving.filter(({ uses }) => uses > 0).length;
     const counts = { active, idle: serving.length - active };
-    this.#deps.events.emit({ ...event, profile, session: label, call: record?.number, ...counts });
+    this.#deps.session.events.emit({ ...event, profile, session: label, call: record?.number, ...counts });
   }
 
   /** Describes the open sessions. */
   describe(): readonly Omit<SessionState, 'client'>[] {
-    const now = this.#deps.clock.monotonic();
+    const now = this.#deps.session.clock.monotonic();
     const seconds = (since: number): number => Math.round((now - since) / 10) / 100;
     return this.#pool.serving.map(({ item, uses, borrowed, openedAt, usedAt }) => ({
       session: item.label,
@@ -297,7 +297,7 @@ export class ClientSessionPool {
         created = opened;
         this.#open.add(opened);
       };
-      const { events } = this.#deps;
+      const { events } = this.#deps.session;
       const parent = this.#openingSpan ?? { begin: (part: SpanPart) => events.beginTrace(part) };
       const session = await this.#opener.open(this.#opening, signal, onCreated, reason, parent);
       session.onLost = () => this.#lose(session);
@@ -317,15 +317,14 @@ export class ClientSessionPool {
       return;
     }
     this.#deps.onReplaced();
-    const { emit, isDuplicate } = this.#opening;
     for (const change of listChanges(last.initializeResult, session.initializeResult))
-      if (!isDuplicate(change, session)) void emit(change, session).catch(() => undefined);
+      void this.#opening.emit(change, session).catch(() => undefined);
   }
 
   #lose(session: Session, found = { byCaller: false }): void {
     if (!this.#open.delete(session)) return;
-    const { events, profile } = this.#deps;
-    if (session === this.#pool.primary) events.emit({ type: 'session.lost', profile });
+    const { events } = this.#deps.session;
+    if (session === this.#pool.primary) events.emit({ type: 'session.lost', profile: session.profile });
     // Requests in flight on it go on; only its open server requests end.
     if (!session.foreign) session.markLost();
     this.#lost.add(session);

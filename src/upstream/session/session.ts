@@ -37,7 +37,7 @@ import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { AttemptRequest } from '../transport/http-attempt.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
-import { type IsDuplicate, isChangeNotification } from './dedupe-notifications.ts';
+import { isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
 
 /**
@@ -90,8 +90,6 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-  /** True for a change that another session of the client has just announced. */
-  readonly isDuplicate?: IsDuplicate | undefined;
   /**
    * Called when the standalone stream opens on a server that announces changed tools; returns what
    * to call at its end.
@@ -254,7 +252,7 @@ export class Session implements Origin {
         return DONE;
       }
       // Emitted through the session, because the call may be cancelled.
-      if (isChangeNotification(message)) return this.#emitUnlessDuplicate(message);
+      if (isChangeNotification(message)) return this.#emit(message, this);
       const receiver = calls.length === 1 ? first : (calls.find(({ signal }) => !signal.aborted) ?? first);
       return receiver.emit(message, origin);
     };
@@ -488,12 +486,8 @@ export class Session implements Origin {
     return stream.keep(first);
   }
 
-  async #emitUnlessDuplicate(message: Message): Promise<void> {
-    if (!this.#deps.isDuplicate?.(message, this)) await this.#emit(message, this);
-  }
-
   async #deliver(message: Message): Promise<void> {
-    if (message.kind !== 'response') await this.#emitUnlessDuplicate(message);
+    if (message.kind !== 'response') await this.#emit(message, this);
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
   }
 

@@ -3,7 +3,6 @@ import type { Emit, Layer, Reply } from '../../../src/core/pipeline/call.ts';
 import type { PoolLimits } from '../../../src/pool/maintenance.ts';
 import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { ClientSessions } from '../../../src/upstream/session/client-sessions.ts';
-import { Session } from '../../../src/upstream/session/session.ts';
 import { LIMITS } from '../../pool/pool-rig.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, messageOf, requestOf } from '../../support/make-call.ts';
@@ -44,13 +43,9 @@ export async function clientSessionsWith(options: ClientSessionsOptions = {}) {
   const replaced = { times: 0 };
   const clientSessions = new ClientSessions(
     {
-      profile: 'dev',
-      createSession: (emitOf, isEcho) =>
-        new Session({ transport, clock, events, readTimeoutMs: 0, isDuplicate: isEcho }, emitOf),
+      session: { transport, clock, events, readTimeoutMs: 0 },
       onReplaced: () => void replaced.times++,
       openingLayers: opening,
-      clock,
-      events,
       limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : SINGLE,
       quota: places,
       primary: lead,

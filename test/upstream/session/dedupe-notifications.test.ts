@@ -2,23 +2,23 @@ import { expect, it } from 'vitest';
 import type { Message } from '../../../src/core/jsonrpc/message.ts';
 import type { Origin } from '../../../src/core/pipeline/call.ts';
 import {
-  createDuplicateDetector,
   isChangeNotification,
+  withoutDuplicates,
 } from '../../../src/upstream/session/dedupe-notifications.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { messageOf } from '../../support/make-call.ts';
 
-const session = (): Origin => ({ profile: '', gone: new Promise(() => undefined) });
+const session = (profile = ''): Origin => ({ profile, gone: new Promise(() => undefined) });
 
 function rig() {
   const clock = new FakeClock();
   const shown: unknown[] = [];
-  const isEcho = createDuplicateDetector(clock);
-  const emit = (message: Message, origin: Origin): void => {
-    if (!isEcho(message, origin)) shown.push(message.json.method ?? message.json.id);
-  };
+  const emit = withoutDuplicates(
+    async (message: Message) => void shown.push(message.json.method ?? message.json.id),
+    clock,
+  );
   const tell = (origin: Origin, method: string, params?: object) =>
-    emit(messageOf({ method, ...(params ? { params } : {}) }), origin);
+    void emit(messageOf({ method, ...(params ? { params } : {}) }), origin);
   return { clock, shown, emit, tell };
 }
 
@@ -51,6 +51,13 @@ it('a later change that only one session announces passes', async () => {
   expect(shown).toHaveLength(3);
 });
 
+it('sessions of different profiles announce different changes', () => {
+  const { shown, tell } = rig();
+  tell(a, TOOLS);
+  tell(session('other'), TOOLS);
+  expect(shown).toEqual([TOOLS, TOOLS]);
+});
+
 it('updates of different resources are different changes', async () => {
   const { shown, tell } = rig();
   for (const uri of ['a://1', 'a://2']) {
@@ -74,7 +81,7 @@ it('logs, progress and server requests pass as often as they arrive', async () =
   for (const origin of [a, b]) {
     tell(origin, 'notifications/message', { level: 'info', data: 'x' });
     tell(origin, 'notifications/progress', { progressToken: 0, progress: 1 });
-    emit(messageOf({ id: 0, method: 'roots/list' }), origin);
+    await emit(messageOf({ id: 0, method: 'roots/list' }), origin);
   }
   expect(shown).toHaveLength(6);
 });

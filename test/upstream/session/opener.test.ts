@@ -5,7 +5,6 @@ import { Events } from '../../../src/core/pipeline/events.ts';
 import { Breaker, breaker } from '../../../src/layers/breaker.ts';
 import { ClientState } from '../../../src/upstream/session/client-state.ts';
 import { Opener, type SessionOpening } from '../../../src/upstream/session/opener.ts';
-import { Session } from '../../../src/upstream/session/session.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
@@ -29,19 +28,12 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   const clock = new FakeClock({ now: Date.now() });
   const { transport, events } = transportTo(server, { clock, max: 4 });
   const told = new ClientState();
-  const newSession = (emitOf: Emit) => new Session({ transport, clock, events, readTimeoutMs: 0 }, emitOf);
-  const opener = new Opener({
-    profile: 'dev',
-    createSession: newSession,
-    layers,
-    clock,
-    requestsToReplay: () => told.requests,
-  });
+  const session = { transport, clock, events, readTimeoutMs: 0 };
+  const opener = new Opener({ session, layers, clientState: told });
   const opening: SessionOpening = {
     client: { id: 'client-1' },
     request: requestOf('initialize', INITIALIZE, '') as Request,
     emit,
-    isDuplicate: () => false,
     version: '2025-11-25',
   };
   return { mcp, server, clock, told, opener, opening };
