@@ -9,6 +9,7 @@ import {
 import type { Unusable } from '../../core/jsonrpc/parse.ts';
 import type { Call, Emit, Origin, Reply, RequestHeaders } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
+import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import { Resumption, type ResumptionDeps, type StreamSegment } from '../stream/resumption.ts';
@@ -45,25 +46,20 @@ const STREAM_AFTER_ANSWER_MS = 60_000;
 export interface ExchangeDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
+  readonly events: Events;
   readonly origin: Origin;
   readonly affinity: Affinity | undefined;
-  /** How to resume a stream that ended before its answer; undefined where it cannot be resumed. */
-  readonly resumption: ExchangeResumption | undefined;
+  /** Whether a stream that ends before its answer is resumed. */
+  readonly resumes: boolean;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /** Delivers a response for another exchange; false where no request waits for it. */
   readonly deliverElsewhere: (response: Response) => boolean;
-  readonly onDropped: (reason: string) => void;
   /**
    * Called when the read timeout abandons a request, so that the server is notified. Undefined
    * where closing the exchange notifies it.
    */
   readonly onReadTimeout: ((request: Request) => void) | undefined;
-}
-
-export interface ExchangeResumption extends Pick<ResumptionDeps, 'onResumed'> {
-  /** @param sent - the headers of the request: its stream is resumed in the same session. */
-  readonly headersAfter: (lastEventId: string, sent: RequestHeaders) => RequestHeaders;
 }
 
 /** The side of the client: what differs between the exchanges of a session. */
@@ -229,9 +225,9 @@ export class Exchange {
 
   /** Reads the stream to its answer and resumes it where possible. */
   async #readStream(first: Incoming): Promise<void> {
-    const { transport, clock, resumption: resumable } = this.#deps;
+    const { transport, clock, events, affinity, resumes } = this.#deps;
     const { signal } = this.#attempt;
-    if (!resumable) {
+    if (!resumes) {
       const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
       const { cause } = await this.#readMessages(first, position);
       this.#closeStrays(cause === undefined && position.lastEventId === undefined);
@@ -240,15 +236,13 @@ export class Exchange {
       return;
     }
     // Not spread, as in `run`: 10 % of a streamed call.
-    const { headersAfter, onResumed } = resumable;
-    const { onEventId } = this.#client;
     const resumption = new Resumption({
-      headersAfter: (lastEventId) => headersAfter(lastEventId, this.#sent),
-      onResumed,
-      onEventId,
-      affinity: this.#deps.affinity,
+      headers: this.#sent,
+      onEventId: this.#client.onEventId,
+      affinity,
       transport,
       clock,
+      events,
       signal,
       onAttempt: (lease) => this.#attempt.useLease(lease),
     });
@@ -271,15 +265,10 @@ export class Exchange {
    */
   async #readMessages(response: Incoming, position: StreamPosition): Promise<StreamSegment> {
     let messages = 0;
-    const { onDropped, transport } = this.#deps;
+    const { readLimit } = this.#deps.transport;
     try {
       await this.#withSilenceLimit(response, async () => {
-        for await (const message of readEventMessages(
-          response,
-          position,
-          { onDropped },
-          transport.readLimit,
-        )) {
+        for await (const message of readEventMessages(response, position, this, readLimit)) {
           const before = this.#pending.size;
           messages++;
           await this.#handleMessage(message);
@@ -359,7 +348,7 @@ export class Exchange {
     if (this.deliver(message)) return;
     if (message.id !== undefined && this.#pending.wasAbandoned(message.id)) {
       // Its id may be in use for another request.
-      this.#deps.onDropped('a late answer to a request that was cancelled');
+      this.onDropped('a late answer to a request that was cancelled');
       return;
     }
     if (message.id === undefined && message.outcome === 'error' && this.#pending.size > 0) {
@@ -371,7 +360,7 @@ export class Exchange {
     if (request && (this.#client.replays || isSameIdLoosely(message.id, request.id)))
       this.#acceptAsAnswer(message);
     else if (request && this.#strays.length < MAX_STRAYS) this.#strays = [...this.#strays, message];
-    else this.#deps.onDropped(STRAY_REASON);
+    else this.onDropped(STRAY_REASON);
   }
 
   /** Accepts the response as the answer to the only request, whatever its id. */
@@ -390,7 +379,7 @@ export class Exchange {
     const isOnly = this.#posted === 1 && !this.#resumed;
     if (isOnly || (known && id === undefined)) this.#pending.failAll(error);
     else if (id !== undefined && this.#pending.has(id)) this.#pending.fail(id, error);
-    else this.#deps.onDropped(what);
+    else this.onDropped(what);
   }
 
   /** Settles stray responses at the end of the stream. @param whole */
@@ -399,7 +388,7 @@ export class Exchange {
     this.#strays = NO_STRAYS;
     const [only] = whole && strays.length === 1 && this.#pending.size === 1 ? strays : [];
     if (only) this.#acceptAsAnswer(only);
-    else for (const _ of strays) this.#deps.onDropped(STRAY_REASON);
+    else for (const _ of strays) this.onDropped(STRAY_REASON);
   }
 
   #settle(id: Id, response: Response): void {
@@ -412,6 +401,12 @@ export class Exchange {
     if (lost) this.#pending.fail(id, lost);
     else this.#pending.answer(id, response, http && { status: http.status, headers: http.headers });
     if (this.#strays.length > 0 && this.#pending.size === 0) this.#closeStrays(false);
+  }
+
+  /** Reports what no one receives. */
+  onDropped(reason: string): void {
+    const { events, transport } = this.#deps;
+    events.emit({ type: 'upstream.message-dropped', profile: transport.profile, reason });
   }
 
   #toReadableError(error: unknown): unknown {

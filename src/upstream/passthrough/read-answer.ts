@@ -164,14 +164,9 @@ function createResumption({
   return new Resumption({
     transport,
     clock,
+    events,
+    headers,
     affinity,
-    // Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in.
-    headersAfter: (lastEventId) => ({
-      ...headers,
-      accept: 'text/event-stream',
-      'last-event-id': Buffer.from(lastEventId).toString('latin1'),
-    }),
-    onResumed: () => events.emit({ type: 'stream.resumed', profile: transport.profile }),
     signal: attempt.signal,
     onAttempt: (lease) => attempt.useLease(lease),
   });

@@ -32,10 +32,12 @@ import { declaresChangesOf } from '../../core/tools/list-changes.ts';
 import { Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
+import { resumeHeaders } from '../stream/resumption.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { AttemptRequest } from '../transport/http-attempt.ts';
+import { SessionOwner } from '../transport/session-owner.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
@@ -57,7 +59,6 @@ const DELETE_WAIT_MS = 1_000;
 /** Without `initialized` many servers refuse everything, so it is retried. */
 const MAX_INITIALIZED_ATTEMPTS = 3;
 const INITIALIZED_BASE_MS = 250;
-const EVENT_STREAM = 'text/event-stream';
 const DONE = Promise.resolve();
 const SENDABLE = /^[\x21-\x7e]+$/;
 
@@ -75,13 +76,6 @@ const isNoCall = ({ message }: Call): boolean => message.kind !== 'request' || m
 
 const mayAskClient = ({ message }: Call): boolean =>
   message.kind === 'request' && MAY_ASK_CLIENT.has(message.method);
-
-/** Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in. */
-const resumeHeaders = (lastEventId: string, sent: RequestHeaders): RequestHeaders => ({
-  ...sent,
-  accept: EVENT_STREAM,
-  'last-event-id': Buffer.from(lastEventId).toString('latin1'),
-});
 
 export interface SessionDeps {
   /** Its headers are sent with every request of the session. */
@@ -134,9 +128,7 @@ export class Session implements Origin {
   #clientAnswersServer = false;
   /** Pending until the standalone stream has its headers. */
   #streamOpening: Promise<void> | undefined;
-  /** The principal that opened the session. */
-  #owner: { readonly principal: string | undefined } | undefined;
-  #foreign = false;
+  readonly #owner = new SessionOwner();
   #lost = false;
 
   constructor(deps: SessionDeps, emit: Emit) {
@@ -148,15 +140,12 @@ export class Session implements Origin {
     this.#exchangeDeps = {
       transport: deps.transport,
       clock: deps.clock,
+      events: deps.events,
       origin: this,
       affinity: this.#affinity,
-      resumption: {
-        headersAfter: resumeHeaders,
-        onResumed: () => deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
-      },
+      resumes: true,
       readTimeoutMs: deps.readTimeoutMs,
       deliverElsewhere: (response) => this.#deliverElsewhere(response),
-      onDropped: (reason) => this.#dropped(reason),
       onReadTimeout: (request) => void this.#cancelSilentRequest(request),
     };
     this.gone = new Promise((resolve) => {
@@ -181,7 +170,7 @@ export class Session implements Origin {
 
   /** True where another principal signs now: requests in flight go on, new ones may not start. */
   get foreign(): boolean {
-    return this.#foreign;
+    return this.#owner.isForeign;
   }
 
   /** Resolves when no request is in flight here. */
@@ -222,7 +211,7 @@ export class Session implements Origin {
       method: token === undefined ? 'POST' : 'GET',
       lane: token === undefined ? lane : 'stream',
       headers: this.#headersOf(sendOptions),
-      admits: this.#admits,
+      admits: this.#owner.admits,
       body: token === undefined ? text : undefined,
       idempotent: calls.every(isIdempotentCall),
       hedgeAfterMs: hedgeAfterMsOf(calls),
@@ -305,7 +294,7 @@ export class Session implements Origin {
   }
 
   #open(exchange: Exchange, { json }: Response): void {
-    this.#owner = { principal: exchange.principal };
+    this.#owner.record(exchange.principal);
     this.#initializeResult = isObject(json.result) ? json.result : {};
     const version = this.#initializeResult.protocolVersion;
     if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
@@ -413,11 +402,6 @@ export class Session implements Origin {
     await this.notify(text, this.#ended.signal).catch(() => undefined);
   }
 
-  readonly #admits = (principal: string | undefined): boolean => {
-    this.#foreign = this.#owner !== undefined && this.#owner.principal !== principal;
-    return !this.#foreign;
-  };
-
   #deliverElsewhere(response: Response): boolean {
     return response.id !== undefined && (this.#calls.findExchange(response.id)?.deliver(response) ?? false);
   }
@@ -445,45 +429,29 @@ export class Session implements Origin {
 
   /** Resolves when the stream's request has been sent. */
   #startStream(): Promise<unknown> {
-    const { clock } = this.#deps;
-    let opened: () => void = () => undefined;
-    const headers = new Promise<void>((resolve) => {
-      opened = resolve;
-    });
-    if (this.#clientAnswersServer) {
-      const opening = settleWithin(clock, STREAM_WAIT_MS, headers).then(() => {
-        if (this.#streamOpening === opening) this.#streamOpening = undefined;
-      });
-      this.#streamOpening = opening;
-    }
-    const left = new Promise<void>((sent) => void this.#keepStream({ sent, opened }));
-    return settleWithin(clock, STREAM_WAIT_MS, left);
-  }
-
-  #keepStream(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
-    const { transport, clock, events } = this.#deps;
-    // Captured now: the stream belongs to this session, also after its loss.
-    const sent = this.#headers();
+    const { transport, clock, events, onToolStream } = this.#deps;
     const stream = new StandaloneStream({
       transport,
       clock,
       events,
-      headersAfter: (lastEventId) =>
-        lastEventId === undefined
-          ? { ...this.#headers(), accept: EVENT_STREAM }
-          : resumeHeaders(lastEventId, sent),
+      headers: () => this.#headers(),
       affinity: this.#affinity,
       deliver: (message) => this.#deliver(message),
-      onDropped: (reason) => this.#dropped(reason),
-      admits: this.#admits,
+      owner: this.#owner,
       onSessionGone: () => {
-        if (this.#id !== undefined || this.#foreign) this.onLost();
+        if (this.#id !== undefined || this.foreign) this.onLost();
       },
-      onOpened: () =>
-        declaresChangesOf('tools', this.#initializeResult) ? this.#deps.onToolStream?.() : undefined,
+      onOpened: declaresChangesOf('tools', this.#initializeResult) ? onToolStream : undefined,
       ended: this.#ended.signal,
     });
-    return stream.keep(first);
+    void stream.keep();
+    if (this.#clientAnswersServer) {
+      const opening = settleWithin(clock, STREAM_WAIT_MS, stream.opened).then(() => {
+        if (this.#streamOpening === opening) this.#streamOpening = undefined;
+      });
+      this.#streamOpening = opening;
+    }
+    return settleWithin(clock, STREAM_WAIT_MS, stream.sent);
   }
 
   async #deliver(message: Message): Promise<void> {

@@ -1,5 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { isTemporary } from '../../core/errors/status-class.ts';
+import type { RequestHeaders } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -10,6 +12,9 @@ import type { Affinity } from '../transport/affinity.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
 import { connectionLost } from '../transport/transport-errors.ts';
 import type { StreamPosition } from './stream.ts';
+
+/** The media type of event streams. */
+export const EVENT_STREAM = 'text/event-stream';
 
 /** Waits between attempts to resume, where the server names none. */
 const RESUME_BASE_MS = 500;
@@ -23,15 +28,22 @@ const MAX_RETRY_AFTER_MS = 20_000;
 export interface ResumptionDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
-  /** Headers of the GET that requests events after an id. */
-  readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
-  readonly onResumed: () => void;
+  readonly events: Events;
+  /** The headers of the request: its stream is resumed in the same session. */
+  readonly headers: RequestHeaders;
   /** Called with the id of each event that has one, once it is handled. */
   readonly onEventId?: ((id: string) => void) | undefined;
   readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   readonly onAttempt: (lease: Lease) => void;
 }
+
+/** Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in. */
+export const resumeHeaders = (lastEventId: string, sent: RequestHeaders): RequestHeaders => ({
+  ...sent,
+  accept: EVENT_STREAM,
+  'last-event-id': Buffer.from(lastEventId).toString('latin1'),
+});
 
 /**
  * The part of a stream that one connection carried: what cut it (undefined for a clean end), and
@@ -83,7 +95,8 @@ export class Resumption {
 
   /** A resumed stream uses the stream lane. */
   async #requestNext(lastEventId: string): Promise<OpenedExchange> {
-    const { transport, clock, headersAfter, onResumed, affinity, signal, onAttempt } = this.#deps;
+    const { transport, clock, events, affinity, signal, onAttempt } = this.#deps;
+    const headers = resumeHeaders(lastEventId, this.#deps.headers);
     let retryAfterMs = 0;
     for (let failures = 0; ; ) {
       const wait = reconnectDelay(clock, {
@@ -99,7 +112,7 @@ export class Resumption {
         opened = await transport.open({
           method: 'GET',
           lane: 'stream',
-          headers: headersAfter(lastEventId),
+          headers,
           idempotent: true,
           affinity,
           signal,
@@ -111,8 +124,8 @@ export class Resumption {
         continue;
       }
       const { response, lease } = opened;
-      if (response.status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
-        onResumed();
+      if (response.status === 200 && mediaTypeOf(response.headers) === EVENT_STREAM) {
+        events.emit({ type: 'stream.resumed', profile: transport.profile });
         return opened;
       }
       lease.cancel(new Error('not resumed'));

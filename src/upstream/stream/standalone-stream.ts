@@ -1,6 +1,7 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { isTemporary } from '../../core/errors/status-class.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
+import type { RequestHeaders } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
@@ -10,7 +11,9 @@ import { settleWithin, sleep } from '../../core/time/waits.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { readLostSession } from '../transport/lost-session.ts';
+import type { SessionOwner } from '../transport/session-owner.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
+import { EVENT_STREAM, resumeHeaders } from './resumption.ts';
 import { readEventMessages, type StreamPosition } from './stream.ts';
 
 /** Waits before reopening, where the server names none. */
@@ -25,17 +28,15 @@ export interface StandaloneStreamDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
-  /** Headers of the GET that opens or resumes the stream. */
-  readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
+  /** The headers of the session's requests at this moment. */
+  readonly headers: () => RequestHeaders;
   readonly affinity: Affinity | undefined;
   readonly deliver: (message: Message) => Promise<void>;
-  readonly onDropped: (reason: string) => void;
-  /** As of a request. */
-  readonly admits: (principal: string | undefined) => boolean;
+  readonly owner: SessionOwner;
   /** Called where a working stream's session is lost, or belongs to another identity. */
   readonly onSessionGone: () => void;
   /** Called when the stream opens; returns what to call at its end. */
-  readonly onOpened?: () => (() => void) | undefined;
+  readonly onOpened: (() => (() => void) | undefined) | undefined;
   /** The session has ended. */
   readonly ended: AbortSignal;
 }
@@ -45,6 +46,12 @@ type StreamOutcome = 'read' | 'empty' | 'failed' | 'unavailable';
 
 /** The standalone stream of a session, reopened after every end. */
 export class StandaloneStream {
+  /** Resolves when the first byte of the first attempt is sent, or it has failed. */
+  readonly sent: Promise<void>;
+  /** Resolves when the headers of the first attempt have come, or it has failed. */
+  readonly opened: Promise<void>;
+  #resolveSent: () => void = () => undefined;
+  #resolveOpened: () => void = () => undefined;
   readonly #deps: StandaloneStreamDeps;
   readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   /** True once open: a later 404 means that the session is lost. */
@@ -54,19 +61,21 @@ export class StandaloneStream {
 
   constructor(deps: StandaloneStreamDeps) {
     this.#deps = deps;
+    this.sent = new Promise((resolve) => {
+      this.#resolveSent = resolve;
+    });
+    this.opened = new Promise((resolve) => {
+      this.#resolveOpened = resolve;
+    });
   }
 
-  /**
-   * Keeps the stream open while the session lives. Never throws.
-   * @param first - callbacks for the first attempt: `sent` at its first byte, `opened` at its
-   * headers, whatever they are.
-   */
-  async keep(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
+  /** Keeps the stream open while the session lives. Never throws. */
+  async keep(): Promise<void> {
     const { clock, ended } = this.#deps;
     for (let empty = 0; !ended.aborted; ) {
-      const outcome = await this.#attempt(first);
-      first.sent();
-      first.opened();
+      const outcome = await this.#attempt();
+      this.#resolveSent();
+      this.#resolveOpened();
       if (outcome === 'unavailable') return;
       empty = outcome === 'read' ? 0 : empty + 1;
       const failed = outcome === 'failed';
@@ -82,8 +91,8 @@ export class StandaloneStream {
     }
   }
 
-  async #attempt({ sent, opened }: { sent: () => void; opened: () => void }): Promise<StreamOutcome> {
-    const { transport, events, headersAfter, admits, affinity, onSessionGone, ended } = this.#deps;
+  async #attempt(): Promise<StreamOutcome> {
+    const { transport, events, owner, affinity, onSessionGone, ended } = this.#deps;
     const { profile } = transport;
     this.#retryAfterMs = 0;
     let stream: OpenedExchange;
@@ -91,13 +100,13 @@ export class StandaloneStream {
       stream = await transport.open({
         method: 'GET',
         lane: 'stream',
-        headers: headersAfter(this.#position.lastEventId),
+        headers: this.#headers(),
         idempotent: true,
         signal: ended,
-        admits,
+        admits: owner.admits,
         affinity,
         observer: { onAttempt: (lease) => lease.cancelOn(ended) },
-        onStart: sent,
+        onStart: this.#resolveSent,
       });
     } catch (error) {
       if (!ended.aborted) {
@@ -108,9 +117,9 @@ export class StandaloneStream {
     }
     const { response, lease } = stream;
     const { status } = response;
-    if (status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
+    if (status === 200 && mediaTypeOf(response.headers) === EVENT_STREAM) {
       events.emit({ type: 'stream.opened', profile });
-      opened();
+      this.#resolveOpened();
       return (await this.#read(stream)) ? 'read' : 'empty';
     }
     this.#retryAfterMs = retryAfterOf(response.headers, this.#deps.clock.now()) ?? 0;
@@ -130,6 +139,14 @@ export class StandaloneStream {
     return passing || turnedAway ? 'failed' : 'unavailable';
   }
 
+  #headers(): RequestHeaders {
+    const { lastEventId } = this.#position;
+    const headers = this.#deps.headers();
+    return lastEventId === undefined
+      ? { ...headers, accept: EVENT_STREAM }
+      : resumeHeaders(lastEventId, headers);
+  }
+
   /**
    * The body of a refusal that may say more than its status; empty where it is not worth a wait.
    */
@@ -142,20 +159,15 @@ export class StandaloneStream {
 
   /** @returns true where a message arrived, so that the next wait starts from the shortest. */
   async #read({ response, lease }: OpenedExchange): Promise<boolean> {
-    const { transport, events, deliver, onDropped, ended } = this.#deps;
-    const { profile } = transport;
+    const { transport, events, deliver, ended } = this.#deps;
+    const { profile, readLimit } = transport;
     let brought = false;
     this.#wasOpen = true;
     const over = this.#deps.onOpened?.();
     try {
-      for await (const message of readEventMessages(
-        response,
-        this.#position,
-        { onDropped },
-        transport.readLimit,
-      )) {
+      for await (const message of readEventMessages(response, this.#position, this, readLimit)) {
         brought = true;
-        if (message.kind === 'unusable') onDropped(`${message.what}, on the standalone stream`);
+        if (message.kind === 'unusable') this.onDropped(`${message.what}, on the standalone stream`);
         else await deliver(message);
       }
       events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
@@ -166,5 +178,11 @@ export class StandaloneStream {
       lease.cancel(new Error('stream over'));
     }
     return brought;
+  }
+
+  /** Reports what no one receives. */
+  onDropped(reason: string): void {
+    const { events, transport } = this.#deps;
+    events.emit({ type: 'upstream.message-dropped', profile: transport.profile, reason });
   }
 }

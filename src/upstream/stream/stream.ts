@@ -8,7 +8,7 @@ import { withOneLineText } from '../transport/answer.ts';
 import { type SseEvent, SseParser, textOfData } from './sse.ts';
 
 export interface StreamObserver {
-  readonly onDropped: (reason: string) => void;
+  onDropped(reason: string): void;
 }
 
 /** The position in a stream, and the server's retry time. */
@@ -79,21 +79,17 @@ export async function* readEventMessages(
         continue;
       }
       const { data, id } = event;
-      if (data !== undefined) yield* readEvent(data, observer.onDropped, limit);
+      if (data !== undefined) yield* readEvent(data, observer, limit);
       // After the event was handled: a reader that stops in it needs it again. An empty id clears
       // the position.
       if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }
-  if (raw) yield* readEvent(raw.take(), observer.onDropped, limit);
+  if (raw) yield* readEvent(raw.take(), observer, limit);
 }
 
 /** A bad event is dropped; the stream goes on. */
-function readEvent(
-  data: Buffer,
-  onDropped: (reason: string) => void,
-  limit: ReadLimit,
-): (Message | Unusable)[] {
+function readEvent(data: Buffer, observer: StreamObserver, limit: ReadLimit): (Message | Unusable)[] {
   if (hasMoreContainers(data, limit.containers)) {
     return [readHead(textOfData(data.subarray(0, HEAD_BYTES)), data.length, limit.tooMany())];
   }
@@ -101,11 +97,11 @@ function readEvent(
     return readMessagesAndFaults(textOfData(data), data).flatMap((found) => {
       if (found.kind !== 'unusable') return withOneLineText(found);
       if (found.isAnswer) return found;
-      onDropped('an event that holds no JSON-RPC message');
+      observer.onDropped('an event that holds no JSON-RPC message');
       return [];
     });
   } catch {
-    onDropped('an event that holds no JSON');
+    observer.onDropped('an event that holds no JSON');
     return [];
   }
 }

@@ -27,25 +27,21 @@ async function exchanging(
     keepAliveTimeoutMs: 0,
   });
   const clock = new FakeClock({ now: Date.now() });
-  const { transport, lanes } = transportTo(server, { clock });
+  const { transport, lanes, events, dropped } = transportTo(server, { clock });
   if (occupied) lanes.request.tryLease();
   const emitted: Message[] = [];
-  const dropped: string[] = [];
   const elsewhere: string[] = [];
   const emit: Emit = async (message) => void emitted.push(message);
   const exchange = new Exchange(
     {
       transport,
       clock,
+      events,
       origin: { profile: '', gone: new Promise(() => undefined) },
       affinity: undefined,
-      resumption: {
-        headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
-        onResumed: () => undefined,
-      },
+      resumes: true,
       readTimeoutMs: 0,
       deliverElsewhere: ({ id }) => elsewhere.push(JSON.stringify(id)) > 0 && id === 'elsewhere',
-      onDropped: (reason) => void dropped.push(reason),
       onReadTimeout: () => undefined,
     },
     { emit },
@@ -90,7 +86,7 @@ describe('a body of JSON', () => {
     await run;
     expect(emitted.map(({ text }) => text)).toEqual([PROGRESS]);
     expect(elsewhere).toEqual(['"elsewhere"', '7']);
-    expect(dropped).toEqual(['an answer to no request that is waiting']);
+    expect(dropped()).toMatchObject([{ reason: 'an answer to no request that is waiting' }]);
   });
 
   it('a JSON body that answers some requests of a batch fails the others', async () => {
@@ -152,7 +148,7 @@ describe('an event stream', () => {
     await run;
     expect((await texts().catch(() => [])).length + emitted.length).toBe(1);
     expect(await replies[0]).toMatchObject({ kind: 'answer' });
-    expect(dropped).toEqual(['a late answer to a request that was cancelled']);
+    expect(dropped()).toMatchObject([{ reason: 'a late answer to a request that was cancelled' }]);
   });
 
   it('an event stream without ids that breaks off is an error that the call may have run', async () => {

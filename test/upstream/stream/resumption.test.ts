@@ -23,14 +23,13 @@ async function rig(...script: readonly Answer[]) {
     { keepAliveTimeoutMs: 0 },
   );
   const clock = new FakeClock({ now: Date.now() });
-  const { transport, lanes } = transportTo(server, { clock });
+  const { transport, lanes, events, seen } = transportTo(server, { clock });
   const controller = new AbortController();
-  let resumed = 0;
   const resumption = new Resumption({
     transport,
     clock,
-    headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
-    onResumed: () => void resumed++,
+    events,
+    headers: {},
     affinity: undefined,
     signal: controller.signal,
     onAttempt: () => undefined,
@@ -40,7 +39,15 @@ async function rig(...script: readonly Answer[]) {
     opened.catch(() => undefined);
     return opened;
   };
-  return { server, clock, lanes, controller, resumption, next, resumed: () => resumed };
+  return {
+    server,
+    clock,
+    lanes,
+    controller,
+    resumption,
+    next,
+    resumed: () => seen.filter(({ type }) => type === 'stream.resumed').length,
+  };
 }
 
 /** Lets time pass, step by step, until the work has come to its end. */
