@@ -196,7 +196,7 @@ const keysOf = (name: string, about: string, options: readonly (readonly [string
 
 /** Options of the socket, which belongs to the server of the program. */
 const OF_SOCKET: ReadonlySet<string> = new Set([
-  ...['listen', 'stdio', 'identityMap', 'listenTlsCert', 'listenTlsKey', 'listenClientCa'],
+  ...['listen', 'stdio', 'listenTlsCert', 'listenTlsKey', 'listenClientCa'],
   ...['maxClientsPerAddress', 'maxHeaders', 'drainDelay', 'readyCheck'],
 ]);
 

@@ -94,7 +94,9 @@ export class McpProxy {
   readonly #settings: Settings;
   readonly #wiring: Wiring;
   readonly #sharedLimits: SharedLimits | undefined;
-  readonly #hasUserLayers: boolean;
+  /** False for an identity, which uses the shared limits of the process. */
+  readonly #ownsSharedLimits: boolean;
+  readonly #userLayers: UserLayers | undefined;
   readonly #withMetadata: Layer;
   readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
@@ -112,21 +114,15 @@ export class McpProxy {
    * @param settings - from `readSettings`.
    */
   constructor(settings: Settings, deps: ProxyDeps = {}) {
-    const {
-      clock = systemClock,
-      events = new Events(),
-      layers = {},
-      credentials,
-      sharedLimits,
-      identity,
-    } = deps;
+    const { clock = systemClock, events = new Events(), layers, credentials, sharedLimits, identity } = deps;
     if (settings.limits !== undefined && !sharedLimits) {
       throw new TypeError('McpProxy: settings with limits need createProxy, which opens the limits');
     }
     this.#settings = settings;
     this.#sharedLimits = sharedLimits;
-    const { before = [], after = [] } = layers;
-    this.#hasUserLayers = before.length + after.length > 0;
+    this.#ownsSharedLimits = identity === undefined;
+    const { before = [], after = [] } = layers ?? {};
+    this.#userLayers = before.length + after.length > 0 ? layers : undefined;
     const wiring = new Wiring(settings, { clock, events, credentials, sharedLimits, identity });
     this.#wiring = wiring;
     this.#withMetadata = wiring.metadata();
@@ -235,7 +231,7 @@ export class McpProxy {
   /** Forwards a request that passes no layer; its errors are redacted all the same. */
   #forward(request: BareRequest): Promise<Reply> {
     // Answers that are repeated would miss what the program's layers change.
-    if (this.#hasUserLayers && request.headers['last-event-id'] !== undefined) throw notResumable();
+    if (this.#userLayers && request.headers['last-event-id'] !== undefined) throw notResumable();
     return redactForwarded(request.pass, this.#wiring.redactor, (pass) =>
       this.#passThrough.forward({ ...request, pass, edit: this.#editReplay }),
     );
@@ -390,14 +386,15 @@ export class McpProxy {
   }
 
   /**
-   * A proxy for one identity of the listener. It shares observers and --limits with this one, and
-   * nothing else; `stop` closes it.
+   * A proxy for one identity of the listener. It shares observers, --limits and the layers of the
+   * program with this one, and nothing else; `stop` closes it.
    * @internal
    */
   forIdentity(settings: Settings, name: string, role: RoleOptions | undefined): McpProxy {
     const { clock, events, redactor } = this.#wiring;
     const identity = { name, role, redactor };
-    return new McpProxy(settings, { clock, events, sharedLimits: this.#sharedLimits, identity });
+    const sharedLimits = this.#sharedLimits;
+    return new McpProxy(settings, { clock, events, layers: this.#userLayers, sharedLimits, identity });
   }
 
   /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
@@ -445,13 +442,13 @@ export class McpProxy {
   async close(beforeStop?: () => Promise<void> | undefined): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#wiring.snapshots?.written()]);
     await beforeStop?.();
-    await this.#sharedLimits?.close();
+    if (this.#ownsSharedLimits) await this.#sharedLimits?.close();
     this.stop();
   }
 
   /** Closes every connection and kills a running credential_process. */
   stop(): void {
-    void this.#sharedLimits?.close();
+    if (this.#ownsSharedLimits) void this.#sharedLimits?.close();
     this.#wiring.identities.close();
     this.#wiring.closeLogins();
     this.#wiring.transports.close();

@@ -9,7 +9,6 @@ import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
-import type { IdentityProxies } from './identity-proxies.ts';
 
 export interface RunningListener {
   readonly url: string;
@@ -40,7 +39,8 @@ export async function listen(
   events: Events,
   readinessOf: () => Promise<Readiness>,
 ): Promise<RunningListener> {
-  const { address, tls: tlsFiles, drainTimeout, drainDelayMs } = settings.listener;
+  const { address, tls: tlsFiles, identityMap, drainTimeout, drainDelayMs } = settings.listener;
+  const drainMs = drainTimeout * 1_000;
   // Loaded here, so that serving stdio starts faster.
   const [{ HttpListener }, { openTokens }, readiness] = await Promise.all([
     import('../client/http/server.ts'),
@@ -56,7 +56,12 @@ export async function listen(
   });
   const connected = connectListener(proxy, settings, settings.listener, { tokens, users });
   const { limits, handlers: relay, paths, forwardedHeaders } = connected;
-  const identities = await openIdentities(settings, proxy, events, limits);
+  const identities =
+    identityMap === undefined
+      ? undefined
+      : await (await import('../identity-proxies.ts')).openIdentities({
+          ...{ settings, path: identityMap, proxy, limits, drainMs, clock: systemClock, events },
+        });
   const server = await HttpListener.open({
     ...settings.listener,
     forwardedHeaders,
@@ -95,50 +100,13 @@ export async function listen(
     async drain() {
       server.leave();
       const relays = [relay, ...(paths?.values() ?? [])];
-      await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainTimeout * 1_000))]);
+      await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainMs))]);
       await server.close();
       tokens.close();
       tls?.close();
     },
     signerOf: (token) => identities?.signerOf(token),
   };
-}
-
-/** Undefined without --identity-map. */
-async function openIdentities(
-  settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
-  proxy: McpProxy,
-  events: Events,
-  limits: Parameters<McpProxy['connectHttp']>[0],
-): Promise<IdentityProxies | undefined> {
-  const { identityMap: path, drainTimeout } = settings.listener;
-  if (path === undefined) return undefined;
-  const [{ IdentityProxies: Opened }, { loadIdentityMap }, { WatchedFiles: Watched }] = await Promise.all([
-    import('./identity-proxies.ts'),
-    import('../client/http/users/identity-map.ts'),
-    import('../client/http/watched-files.ts'),
-  ]);
-  const rules = await Watched.open({
-    paths: [path],
-    read: () => loadIdentityMap(path),
-    clock: systemClock,
-    onUnusable: (problem) =>
-      events.emit({
-        type: 'listener.identities-unusable',
-        message: `The file of --identity-map cannot be used: ${problem}. The rules read before stay in use.`,
-      }),
-  });
-  const report = (): void => events.emit({ type: 'listener.identities-read', rules: rules.value.length });
-  report();
-  rules.onChange(report);
-  return new Opened({
-    settings,
-    rules,
-    createProxy: (parts) => proxy.forIdentity(parts.settings, parts.identity, parts.role),
-    connect: (own) => own.connectHttp(limits),
-    drainMs: drainTimeout * 1_000,
-    clock: systemClock,
-  });
 }
 
 async function openTls(paths: TlsPaths, events: Events): Promise<WatchedFiles<TlsMaterial>> {

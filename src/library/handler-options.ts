@@ -29,6 +29,11 @@ export interface HandlerOptions {
    */
   readonly listenScope?: string | readonly string[] | undefined;
   /**
+   * JSON file with comments that maps each token or user of the listener to a profile, a role
+   * and its limits; users without a rule have no access. Read again when it changes
+   */
+  readonly identityMap?: string | undefined;
+  /**
    * Host header that the listener accepts in addition to the default, with or without port; * =
    * any (default: loopback names and the host of the listener)
    */
@@ -74,6 +79,7 @@ export const HANDLER_OPTION_KEYS = [
   'listenIssuer',
   'listenAudience',
   'listenScope',
+  'identityMap',
   'allowedHost',
   'allowedOrigin',
   'forwardHeader',

@@ -77,7 +77,19 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
   const users = await openUsers(listener, { connectorOf, clock, events });
   const connected = connectListener(proxy, settings, listener, { tokens, users });
-  const { handlers: relay, paths, forwardedHeaders } = connected;
+  const { limits, handlers: relay, paths, forwardedHeaders } = connected;
+  const drainMs = listener.drainTimeout * 1_000;
+  const { identityMap: path } = listener;
+  const identities =
+    path === undefined
+      ? undefined
+      : await (await import('../identity-proxies.ts'))
+          .openIdentities({ settings, path, proxy, limits, drainMs, clock, events })
+          .catch((error: unknown) => {
+            tokens.close();
+            proxy.stop();
+            throw error;
+          });
   const server = HttpListener.attach({
     ...listener,
     forwardedHeaders,
@@ -87,6 +99,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     clock,
     handlers: relay,
     paths,
+    route: identities?.route,
     loopbackOnly: !authenticated && !tokens.required && !users,
     unreadyReason: async () => undefined,
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
@@ -98,7 +111,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
       server.leave();
       proxy.refuseQueued();
       const relays = [relay, ...(paths?.values() ?? [])];
-      await Promise.all(relays.map((each) => each.drain(listener.drainTimeout * 1_000)));
+      await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainMs))]);
       await server.close();
       tokens.close();
       await proxy.close();

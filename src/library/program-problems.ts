@@ -10,7 +10,7 @@ const notFunctions = (value: ProgramValues, names: readonly string[]): string[] 
   names.filter((name) => value[name] !== undefined && typeof value[name] !== 'function');
 
 /** Options that choose an identity, which `credentials` has chosen already. */
-const IDENTITY_OPTIONS = ['profile', 'roleArn', 'roleSessionName', 'externalId'];
+const IDENTITY_OPTIONS = ['profile', 'roleArn', 'roleSessionName', 'externalId', 'identityMap'];
 
 const RULES: Readonly<Record<string, (value: unknown, given: ProgramValues) => string | undefined>> = {
   credentials: (_value, given) => {

@@ -12,6 +12,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['wiring.ts'],
   ['client-wiring.ts', 'cloudwatch-wiring.ts', 'describe-proxy.ts'],
   ['proxy.ts'],
+  ['identity-proxies.ts'],
   ['library'],
   ['commands'],
   ['cli.ts', 'start.ts'],

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { rateLimit } from '../../src/layers/rate-limit.ts';
 import { SharedLimits } from '../../src/limits/shared-limits.ts';
+import { McpProxy } from '../../src/proxy.ts';
+import { parseArguments, readSettings } from '../../src/settings.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { makeToolCall, RESULT } from '../support/make-call.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { settingsIn } from '../support/settings.ts';
 
 function setUp({ ratePerSecond = 10, burst = 1 } = {}) {
   const clock = new FakeClock();
@@ -52,6 +55,25 @@ describe('limits that replicas share', () => {
     await clock.advance(10_000);
     expect(limits.mode).toBe('shared');
     expect([count('limits.local'), count('limits.shared')]).toEqual([1, 1]);
+  });
+
+  it('an identity of --identity-map that leaves keeps the shared limits of the process', async () => {
+    const { store, limits, send, clock } = setUp({ burst: 9 });
+    const settings = settingsIn(
+      await readSettings(
+        parseArguments(['http://127.0.0.1/mcp', '--auth', 'none']),
+        {},
+        { configFile: false },
+      ),
+    );
+    const proxy = new McpProxy(settings, { clock, sharedLimits: limits });
+    proxy.forIdentity(settings, 'user:alice', undefined).stop();
+    await proxy.forIdentity(settings, 'user:bob', undefined).close();
+    const sent = send();
+    await clock.advance(1_000);
+    expect(await sent).toBe(RESULT);
+    expect([limits.mode, store.counts.rate]).toEqual(['shared', 1]);
+    await proxy.close();
   });
 
   it('a store that fails again and again right after its return is tested every 30 seconds at last', async () => {

@@ -1,21 +1,23 @@
-import type { RoleOptions } from '../auth/credentials/credentials.ts';
-import { type HttpRefusal, listenerFull } from '../client/http/admission.ts';
-import type { HttpHandler } from '../client/http/handler.ts';
-import type { Caller, Route } from '../client/http/route.ts';
+import type { RoleOptions } from './auth/credentials/credentials.ts';
+import { type HttpRefusal, listenerFull } from './client/http/admission.ts';
+import type { HttpHandler } from './client/http/handler.ts';
+import type { Caller, Route } from './client/http/route.ts';
 import {
   type AssumedRole,
   type IdentityTarget,
   identityKey,
   type KnownCaller,
+  loadIdentityMap,
   mapIdentity,
-} from '../client/http/users/identity-map.ts';
-import type { IdentityRule } from '../client/http/users/identity-rules.ts';
-import { IdentityTable, MAX_IDENTITIES } from '../client/http/users/identity-table.ts';
-import type { WatchedFiles } from '../client/http/watched-files.ts';
-import { ProxyError } from '../core/errors/errors.ts';
-import type { Clock } from '../core/time/clock.ts';
-import type { McpProxy } from '../proxy.ts';
-import type { Settings } from '../settings.ts';
+} from './client/http/users/identity-map.ts';
+import type { IdentityRule } from './client/http/users/identity-rules.ts';
+import { IdentityTable, MAX_IDENTITIES } from './client/http/users/identity-table.ts';
+import { WatchedFiles } from './client/http/watched-files.ts';
+import { ProxyError } from './core/errors/errors.ts';
+import type { Events } from './core/pipeline/events.ts';
+import type { Clock } from './core/time/clock.ts';
+import type { McpProxy } from './proxy.ts';
+import type { Settings } from './settings.ts';
 
 /** The parts of a proxy that belong to one identity. */
 export interface IdentityParts {
@@ -45,6 +47,48 @@ interface ServedIdentity {
 /** The access token of the latest request, for AssumeRoleWithWebIdentity. */
 interface LatestToken {
   token: string;
+}
+
+export interface OpenIdentitiesOptions {
+  readonly settings: Settings;
+  /** The file of --identity-map. */
+  readonly path: string;
+  /** The proxy of the process; it serves no caller itself. */
+  readonly proxy: McpProxy;
+  /** The limits that all identities share. */
+  readonly limits: Parameters<McpProxy['connectHttp']>[0];
+  readonly drainMs: number;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * Reads the identity map, and again when it changes.
+ * @throws Error if the file cannot be used.
+ */
+export async function openIdentities(options: OpenIdentitiesOptions): Promise<IdentityProxies> {
+  const { settings, path, proxy, limits, drainMs, clock, events } = options;
+  const rules = await WatchedFiles.open({
+    paths: [path],
+    read: () => loadIdentityMap(path),
+    clock,
+    onUnusable: (problem) =>
+      events.emit({
+        type: 'listener.identities-unusable',
+        message: `The file of --identity-map cannot be used: ${problem}. The rules read before stay in use.`,
+      }),
+  });
+  const report = (): void => events.emit({ type: 'listener.identities-read', rules: rules.value.length });
+  report();
+  rules.onChange(report);
+  return new IdentityProxies({
+    settings,
+    rules,
+    createProxy: (parts) => proxy.forIdentity(parts.settings, parts.identity, parts.role),
+    connect: (own) => own.connectHttp(limits),
+    drainMs,
+    clock,
+  });
 }
 
 interface Mapped {
