@@ -115,6 +115,12 @@ export class Breaker {
     return this.#state;
   }
 
+  /** True where an attempt would be refused at this moment. */
+  get refuses(): boolean {
+    const state = this.#state;
+    return state.is !== 'closed' && this.clock.monotonic() < state.until;
+  }
+
   /** @throws ProxyError circuit-open */
   enter(): BreakerAttempt {
     const attempt: BreakerAttempt = {};

@@ -122,8 +122,9 @@ export class KeyPool<C extends PoolClient> {
     return this.engine.count >= this.#size.min;
   }
 
+  /** True where the circuit breaker would refuse to open a session at this moment. */
   get isCircuitOpen(): boolean {
-    return this.#opener.circuit !== 'closed';
+    return this.#opener.isRefusing;
   }
 
   /** Why the last opening failed; undefined after a success. */

@@ -21,6 +21,10 @@ export interface KeyPoolsDeps<C extends PoolClient> {
   readonly onPause: (ms: number) => void;
 }
 
+/** True where the options of a borrow state neither an identity nor an endpoint. */
+const isAnonymous = ({ endpoint, identity, headers, identityHeaders }: CallerOptions): boolean =>
+  headers === undefined && identityHeaders === undefined && identity === undefined && endpoint === undefined;
+
 /**
  * The keys of a pool, each with sessions of its own. A key is an endpoint, a user, an identity and
  * a kind of transport.
@@ -86,24 +90,13 @@ export class KeyPools<C extends PoolClient> {
    * The key of a caller, which is created where it is new.
    * @throws SessionPoolError not-started, limit-reached, callback-failed.
    */
-  of({ endpoint, identity, headers, identityHeaders }: CallerOptions): KeyPool<C> {
+  of(caller: CallerOptions): KeyPool<C> {
     const main = this.#main;
     if (!main) throw notStarted();
-    if (
-      headers === undefined &&
-      identityHeaders === undefined &&
-      identity === undefined &&
-      endpoint === undefined
-    )
-      return main;
+    if (isAnonymous(caller)) return main;
     const { config } = this.#deps;
-    const stated = { ...identityHeaders, ...headers };
-    const parts: KeyParts = {
-      endpoint: endpoint === undefined ? config.endpoint : String(endpoint),
-      user: userHash(identity),
-      identity: identityHash(stated, config.identityHeaders, config.options.identity?.extractor),
-      transport: this.#transport,
-    };
+    const { headers } = caller;
+    const parts = this.#partsOf(caller);
     const key = poolKey(parts);
     const own = sentHeaders(headers && identityHeadersOf(headers, config.identityHeaders));
     const opened = own ? { ...config.headers, ...own } : config.headers;
@@ -117,6 +110,25 @@ export class KeyPools<C extends PoolClient> {
     const pool = this.#add(key, parts, { min: 0, max: this.#size.max }, opened);
     pool.engine.warm();
     return pool;
+  }
+
+  /**
+   * The key of a caller; undefined where it is new, or the pool is stopped.
+   * @throws SessionPoolError callback-failed.
+   */
+  find(caller: CallerOptions): KeyPool<C> | undefined {
+    return isAnonymous(caller) ? this.#main : this.#pools.get(poolKey(this.#partsOf(caller)));
+  }
+
+  #partsOf({ endpoint, identity, headers, identityHeaders }: CallerOptions): KeyParts {
+    const { config } = this.#deps;
+    const stated = { ...identityHeaders, ...headers };
+    return {
+      endpoint: endpoint === undefined ? config.endpoint : String(endpoint),
+      user: userHash(identity),
+      identity: identityHash(stated, config.identityHeaders, config.options.identity?.extractor),
+      transport: this.#transport,
+    };
   }
 
   #add(key: string, parts: KeyParts, size: KeySize, headers: Readonly<Record<string, string>>): KeyPool<C> {

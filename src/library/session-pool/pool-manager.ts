@@ -115,7 +115,7 @@ export class PoolManager<C extends PoolClient = PoolClient> {
    * @throws SessionPoolError of the last pool; the signal's reason.
    */
   session(options?: BorrowOptions): Promise<PoolLease<C>> {
-    return this.#tryEach((pool) => pool.session(options), mayServe);
+    return this.#tryEach(options, (pool) => pool.session(options), mayServe);
   }
 
   /**
@@ -124,6 +124,7 @@ export class PoolManager<C extends PoolClient = PoolClient> {
    */
   callTool(name: string, args?: Record<string, unknown>, options?: BorrowOptions): Promise<unknown> {
     return this.#tryEach(
+      options,
       (pool) => pool.callTool(name, args, options),
       (error) => mayServe(error) || isUnsent(error),
     );
@@ -145,32 +146,39 @@ export class PoolManager<C extends PoolClient = PoolClient> {
   }
 
   async #tryEach<T>(
+    caller: CallerOptions | undefined,
     use: (pool: SessionPool<C>) => Promise<T>,
     goesOn: (error: unknown) => boolean,
   ): Promise<T> {
-    const pools = this.#inOrder();
-    if (pools.length === 0) throw new SessionPoolError('invalid-argument', 'add', 'The manager has no pool.');
-    for (let at = 0; ; at++) {
+    let refusal: unknown;
+    for (const pool of this.#inOrder(caller)) {
       try {
-        return await use(pools[at] as SessionPool<C>);
+        return await use(pool);
       } catch (error) {
-        if (at === pools.length - 1 || !goesOn(error)) throw error;
+        if (!goesOn(error)) throw error;
+        refusal = error;
       }
     }
+    throw refusal ?? new SessionPoolError('invalid-argument', 'add', 'The manager has no pool.');
   }
 
   /** Usable pools first, in the order of the strategy; the others are a last resort. */
-  #inOrder(): SessionPool<C>[] {
+  *#inOrder(caller: CallerOptions | undefined): Generator<SessionPool<C>, void> {
     const pools = [...this.#pools.values()];
     const ordered = this.#strategy === 'round-robin' ? rotated(pools, this.#turn++) : pools;
-    const usable = ordered.filter(isUsable);
-    if (this.#strategy === 'least-connections') usable.sort((one, other) => loadOf(one) - loadOf(other));
-    return [...usable, ...ordered.filter((pool) => !isUsable(pool))];
+    if (this.#strategy === 'least-connections') ordered.sort((one, other) => loadOf(one) - loadOf(other));
+    const others: SessionPool<C>[] = [];
+    // Judged when its turn comes: its state may have changed while another pool was tried.
+    for (const pool of ordered) {
+      if (isUsable(pool, caller)) yield pool;
+      else others.push(pool);
+    }
+    yield* others;
   }
 }
 
-const isUsable = <C extends PoolClient>(pool: SessionPool<C>): boolean =>
-  pool.isStarted() && !pool.isDegraded() && !pool.isCircuitOpen();
+const isUsable = <C extends PoolClient>(pool: SessionPool<C>, caller: CallerOptions | undefined): boolean =>
+  pool.isStarted() && !pool.isDegraded() && !pool.isCircuitOpen(caller);
 
 function loadOf<C extends PoolClient>(pool: SessionPool<C>): number {
   const { active, waiting } = pool.load();

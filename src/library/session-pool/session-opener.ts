@@ -41,6 +41,11 @@ export class SessionOpener<C extends PoolClient> {
     return this.#breaker.state.is;
   }
 
+  /** True where the circuit breaker would refuse an attempt at this moment. */
+  get isRefusing(): boolean {
+    return this.#breaker.refuses;
+  }
+
   /** @throws SessionPoolError; OptionsError; the signal's reason. */
   async open(
     order: SessionOrder<C>,

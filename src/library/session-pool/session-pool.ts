@@ -149,9 +149,14 @@ export class SessionPool<C extends PoolClient = PoolClient> {
     return isGraceful && this.#isWarm && this.#keys.main?.isFilled === false;
   }
 
-  /** True where the circuit breaker of the key without an identity refuses to open sessions. */
-  isCircuitOpen(): boolean {
-    return this.#keys.main?.isCircuitOpen === true;
+  /**
+   * True where the circuit breaker of this caller's key refuses to open sessions at this moment.
+   * Each key has a breaker of its own.
+   * @param caller - Default: the key without an identity.
+   * @throws SessionPoolError callback-failed, as `session`.
+   */
+  isCircuitOpen(caller: CallerOptions = NO_OPTIONS): boolean {
+    return this.#keys.find(caller)?.isCircuitOpen === true;
   }
 
   /** The borrowed sessions and the callers that wait, of all keys. */

@@ -1,6 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { describe, expect, it } from 'vitest';
 import { PoolManager, type PoolStrategy, SessionPoolError } from '../../../src/library/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { MemoryServer, memoryPool, text } from './memory-server.ts';
 
 const down = (): never => {
@@ -42,6 +43,28 @@ describe('the strategies of a manager', () => {
     for (let at = 0; at < 3; at++) await manager.callTool('echo');
     expect(used).toEqual(['a', 'b', 'b', 'b']);
     expect([first.pool.isCircuitOpen(), first.server.attempts]).toEqual([true, 3]);
+  });
+
+  it('failover goes around a breaker that is open for the identity of the borrow, for no other one and no longer than the reset', async () => {
+    const clock = new FakeClock();
+    const options = { breakerThreshold: 1, breakerReset: 5, minSessions: 0, clock };
+    const { manager, rigs, used } = await managed('failover', options);
+    const [first] = rigs;
+    if (!first) throw new Error('no pool');
+    const ada = { identity: 'ada' };
+    first.server.gate = down;
+    await manager.callTool('echo', {}, ada);
+    first.server.gate = () => undefined;
+    expect([first.pool.isCircuitOpen(ada), first.pool.isCircuitOpen()]).toEqual([true, false]);
+    const attempts = first.server.attempts;
+    await manager.callTool('echo', {}, ada);
+    expect([used, first.server.attempts]).toEqual([['b', 'b'], attempts]);
+    await manager.callTool('echo', {}, { identity: 'bob' });
+    await clock.advance(5_000);
+    expect(first.pool.isCircuitOpen(ada)).toBe(false);
+    await manager.callTool('echo', {}, ada);
+    expect(used).toEqual(['b', 'b', 'a', 'a']);
+    await manager.shutdown();
   });
 
   it('failover does not call a tool again that failed, because it may have run', async () => {
