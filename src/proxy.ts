@@ -46,6 +46,7 @@ import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
 import { PassThrough } from './upstream/passthrough/pass-through.ts';
+import type { Affinity } from './upstream/transport/affinity.ts';
 import type { ProfileIdentity } from './upstream/transport/identities.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
 import type { ProfileTransport } from './upstream/transport/transports.ts';
@@ -357,6 +358,14 @@ export class McpProxy {
    */
   sessionOf(client: Client): KnownSession | undefined {
     return this.#upstream.sessionOf(client);
+  }
+
+  /**
+   * The affinity of that session; undefined where no message was sent on it.
+   * @internal
+   */
+  affinityOf(client: Client): Affinity | undefined {
+    return this.#upstream.affinityOf(client);
   }
 
   /**

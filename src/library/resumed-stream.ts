@@ -2,6 +2,7 @@ import type { Message } from '../core/jsonrpc/message.ts';
 import type { KnownSession } from '../core/pipeline/call.ts';
 import { type Incoming, mediaTypeOf } from '../upstream/http/incoming.ts';
 import { readEventMessages, type StreamPosition } from '../upstream/stream/stream.ts';
+import type { Affinity } from '../upstream/transport/affinity.ts';
 import type { SignedTransport } from '../upstream/transport/signed-transport.ts';
 
 const EVENT_STREAM = 'text/event-stream';
@@ -10,6 +11,8 @@ const EVENT_STREAM = 'text/event-stream';
 export interface ResumedStream {
   readonly transport: SignedTransport;
   readonly session: KnownSession | undefined;
+  /** The cookies and routing ids of the session; undefined for none. */
+  readonly affinity: Affinity | undefined;
   /** Headers of the client, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly lastEventId: string;
@@ -25,7 +28,7 @@ export interface ResumedStream {
  * @throws Error where the server does not resume it.
  */
 export async function openResumedStream(stream: ResumedStream): Promise<() => Promise<void>> {
-  const { transport, session, headers, lastEventId, signal } = stream;
+  const { transport, session, affinity, headers, lastEventId, signal } = stream;
   const { response } = await transport.open({
     method: 'GET',
     lane: 'stream',
@@ -38,6 +41,7 @@ export async function openResumedStream(stream: ResumedStream): Promise<() => Pr
       'last-event-id': Buffer.from(lastEventId).toString('latin1'),
     },
     idempotent: true,
+    affinity,
     signal,
     observer: { onAttempt: (lease) => lease.cancelOn(signal) },
   });

@@ -217,6 +217,7 @@ export class SigV4ClientTransport {
     const read = await openResumedStream({
       transport: proxy.defaultTransport,
       session,
+      affinity: this.#client && proxy.affinityOf(this.#client),
       headers: this.#headers,
       lastEventId,
       signal: this.#streams.signal,

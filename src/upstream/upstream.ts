@@ -8,6 +8,7 @@ import { ClientSessions } from './session/client-sessions.ts';
 import type { OpenLimit } from './session/opener.ts';
 import { Session } from './session/session.ts';
 import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stateless.ts';
+import type { Affinity } from './transport/affinity.ts';
 import type { SignedTransport } from './transport/signed-transport.ts';
 
 export interface UpstreamDeps extends StatelessDeps {
@@ -148,6 +149,11 @@ export class Upstream {
   /** The session of a client with the default profile; undefined where it has none with an id. */
   sessionOf(client: Client): KnownSession | undefined {
     return this.#clientSessions.get(keyOf(client, this.#deps.defaultProfile))?.session.known;
+  }
+
+  /** The affinity of that session; undefined where no message was sent on it. */
+  affinityOf(client: Client): Affinity | undefined {
+    return this.#clientSessions.get(keyOf(client, this.#deps.defaultProfile))?.session.affinity;
   }
 
   /**

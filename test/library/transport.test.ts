@@ -5,7 +5,7 @@ import { createProxy, OptionsError, SigV4ClientTransport } from '../../src/libra
 import { afterThisTest } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
-import { ScriptedServer } from '../support/scripted-server.ts';
+import { type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 import { startSdkServer } from '../support/sdk-servers.ts';
 
 const INFO = { name: 'test', version: '1' };
@@ -252,4 +252,27 @@ it('resumeStream delivers what the server sent after an event, under its own ids
   expect(errors).toEqual([refused]);
   await transport.close();
   await expect(transport.resumeStream('7')).rejects.toThrow('closed');
+});
+
+it('resumeStream sends the cookies of the session, and the session keeps those that it gets', async () => {
+  const sessions = new SessionServer();
+  const server = await ScriptedServer.start((request, response) => {
+    const eventId = request.headers['last-event-id'];
+    if (request.rpc.method === 'initialize') response.setHeader('set-cookie', 'AWSALB=first');
+    if (eventId === undefined) return sessions.behaviour(request, response);
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'set-cookie': `AWSALB=${eventId}` });
+    response.end('data:\n\n');
+  });
+  const transport = new SigV4ClientTransport(server.url, OPTIONS);
+  const client = new ClientV2(INFO);
+  await client.connect(transport);
+  afterThisTest(() => client.close());
+  await transport.resumeStream('7');
+  await client.callTool({ name: 'echo', arguments: {} });
+  const cookieOf = (found: (request: RecordedRequest) => boolean) =>
+    server.requests.find(found)?.headers.cookie;
+  expect([
+    cookieOf(({ headers }) => headers['last-event-id'] === '7'),
+    cookieOf(({ rpc }) => rpc.method === 'tools/call'),
+  ]).toEqual(['AWSALB=first', 'AWSALB=7']);
 });

@@ -118,7 +118,7 @@ export class Session implements Origin {
   #initializingSince = 0;
   readonly #calls: SessionCalls;
   readonly #ended = new CallController();
-  readonly #affinity: Affinity;
+  readonly affinity: Affinity;
   readonly #exchangeDeps: ExchangeDeps;
   #id: string | undefined;
   #version: string | undefined;
@@ -136,13 +136,13 @@ export class Session implements Origin {
     this.#emit = emit;
     this.#calls = new SessionCalls(deps.clock);
     this.profile = deps.transport.profile;
-    this.#affinity = deps.transport.newAffinity();
+    this.affinity = deps.transport.newAffinity();
     this.#exchangeDeps = {
       transport: deps.transport,
       clock: deps.clock,
       events: deps.events,
       origin: this,
-      affinity: this.#affinity,
+      affinity: this.affinity,
       resumes: true,
       readTimeoutMs: deps.readTimeoutMs,
       deliverElsewhere: (response) => this.#deliverElsewhere(response),
@@ -348,7 +348,7 @@ export class Session implements Origin {
       return await postNotification(this.#deps, {
         text,
         headers: this.#headers(),
-        affinity: this.#affinity,
+        affinity: this.affinity,
         signal,
         priority,
       });
@@ -435,7 +435,7 @@ export class Session implements Origin {
       clock,
       events,
       headers: () => this.#headers(),
-      affinity: this.#affinity,
+      affinity: this.affinity,
       deliver: (message) => this.#deliver(message),
       owner: this.#owner,
       onSessionGone: () => {
@@ -483,14 +483,14 @@ export class Session implements Origin {
     this.#reportEnd('lost', 'the server does not know it any more');
     this.#ended.abort(new Error('session lost'));
     this.#setId(undefined);
-    this.#affinity.drop();
+    this.affinity.drop();
     this.#resolveGone();
   }
 
   /** Drops the affinity to a backend that is gone. @returns whether there was one. */
   dropAffinity(): boolean {
-    const { holds } = this.#affinity;
-    this.#affinity.drop();
+    const { holds } = this.affinity;
+    this.affinity.drop();
     return holds;
   }
 
@@ -514,7 +514,7 @@ export class Session implements Origin {
         lane: 'deletion',
         headers,
         idempotent: true,
-        affinity: this.#affinity,
+        affinity: this.affinity,
         span,
         signal: late.signal,
         observer: { onAttempt: (lease) => lease.cancelOn(late.signal) },
@@ -526,7 +526,7 @@ export class Session implements Origin {
     const outcome = await settleWithin(clock, DELETE_WAIT_MS, deletion);
     const { how, done } = outcome ?? { how: 'no answer to DELETE in time', done: false };
     late.abort(new Error('no answer to DELETE in time'));
-    this.#affinity.drop();
+    this.affinity.drop();
     span?.end(outcome ? {} : { errorType: 'timeout' });
     if (!done) this.#deps.client?.onNotDeleted?.(how);
     this.#reportEnd(reason, how);
