@@ -1,9 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GivenBody } from '../client/http/given-body.ts';
+import type { HttpHandler } from '../client/http/handler.ts';
+import type { HttpListener } from '../client/http/server.ts';
+import type { Tokens } from '../client/http/tokens.ts';
 import { connectListener, openUsers } from '../client-wiring.ts';
 import { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
+import type { IdentityProxies } from '../identity-proxies.ts';
 import { type CreateProxyOptions, PROGRAM_OPTIONS, proxyOf } from './create-proxy.ts';
 import { HANDLER_OPTION_KEYS, type HandlerOptions } from './handler-options.ts';
 import type { ObservedProxy } from './observed-proxy.ts';
@@ -65,52 +69,77 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const { listener } = settings;
   if (!listener) throw new TypeError('createListener: the settings have no listener');
-  const [{ HttpListener }, { openTokens }] = await Promise.all([
+  const [{ HttpListener: Server }, { openTokens }] = await Promise.all([
     import('../client/http/server.ts'),
     import('../client/http/open-tokens.ts'),
   ]);
   const proxy = await proxyOf(settings, { ...options, clock, events });
-  const tokens = await openTokens(listener, { clock, events }).catch((error: unknown) => {
+  let tokens: Tokens | undefined;
+  try {
+    tokens = await openTokens(listener, { clock, events });
+    const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
+    const users = await openUsers(listener, { connectorOf, clock, events });
+    const connected = connectListener(proxy, settings, listener, { tokens, users });
+    const { limits, handlers: relay, paths, forwardedHeaders } = connected;
+    const drainMs = listener.drainTimeout * 1_000;
+    const { identityMap: path } = listener;
+    const identities =
+      path === undefined
+        ? undefined
+        : await (await import('../identity-proxies.ts')).openIdentities({
+            settings,
+            path,
+            proxy,
+            limits,
+            drainMs,
+            clock,
+            events,
+          });
+    const server = Server.attach({
+      ...listener,
+      forwardedHeaders,
+      tls: undefined,
+      tokens,
+      users,
+      clock,
+      handlers: relay,
+      paths,
+      route: identities?.route,
+      loopbackOnly: !authenticated && !tokens.required && !users,
+      unreadyReason: async () => undefined,
+      onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
+      onDisconnected: (address) => events.emit({ type: 'client.disconnected', address }),
+    });
+    return listenerOf({
+      proxy,
+      tokens,
+      identities,
+      server,
+      relays: [relay, ...(paths?.values() ?? [])],
+      drainMs,
+    });
+  } catch (error) {
+    tokens?.close();
     proxy.stop();
     throw error;
-  });
-  const connectorOf = () => proxy.profileTransport(settings.defaultProfile).connect;
-  const users = await openUsers(listener, { connectorOf, clock, events });
-  const connected = connectListener(proxy, settings, listener, { tokens, users });
-  const { limits, handlers: relay, paths, forwardedHeaders } = connected;
-  const drainMs = listener.drainTimeout * 1_000;
-  const { identityMap: path } = listener;
-  const identities =
-    path === undefined
-      ? undefined
-      : await (await import('../identity-proxies.ts'))
-          .openIdentities({ settings, path, proxy, limits, drainMs, clock, events })
-          .catch((error: unknown) => {
-            tokens.close();
-            proxy.stop();
-            throw error;
-          });
-  const server = HttpListener.attach({
-    ...listener,
-    forwardedHeaders,
-    tls: undefined,
-    tokens,
-    users,
-    clock,
-    handlers: relay,
-    paths,
-    route: identities?.route,
-    loopbackOnly: !authenticated && !tokens.required && !users,
-    unreadyReason: async () => undefined,
-    onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
-    onDisconnected: (address) => events.emit({ type: 'client.disconnected', address }),
-  });
+  }
+}
+
+interface OpenListener {
+  readonly proxy: ObservedProxy;
+  readonly tokens: Tokens;
+  readonly identities: IdentityProxies | undefined;
+  readonly server: HttpListener;
+  readonly relays: readonly HttpHandler[];
+  readonly drainMs: number;
+}
+
+function listenerOf({ proxy, tokens, identities, server, relays, drainMs }: OpenListener): Listener {
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closed ??= (async () => {
       server.leave();
       proxy.refuseQueued();
-      const relays = [relay, ...(paths?.values() ?? [])];
       await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainMs))]);
       await server.close();
       tokens.close();
@@ -124,7 +153,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     state: () => ({
       connections: server.connections,
       requests: server.requests,
-      streams: relay.streams,
+      streams: relays[0]?.streams ?? 0,
     }),
     close,
     [Symbol.asyncDispose]: close,

@@ -1,17 +1,22 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   type CreateListenerOptions,
   createListener,
   type Layer,
   type Listener,
+  McpProxy,
   OptionsError,
   withReadableAnswer,
   withResult,
 } from '../../src/library/index.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { listenOnLoopback } from '../support/connections.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { type HttpQuestion, open, send, textOf } from '../support/http-client.ts';
 import { EventWriter } from '../support/mcp-answers.ts';
 import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
@@ -252,4 +257,25 @@ it('a layer edits the results of HTTP clients too, and no stream is resumed arou
   const before = upstream.requests.length;
   expect((await ask({ method: 'GET', headers: resumed })).status).toBe(400);
   expect(upstream.requests).toHaveLength(before);
+});
+
+it('a listener that cannot be created releases its proxy and the watch of its tokens', async () => {
+  const clock = new FakeClock();
+  const folder = mkdtempSync(join(tmpdir(), 'tokens-'));
+  afterThisTest(() => rmSync(folder, { recursive: true }));
+  const listenTokenFile = join(folder, 'tokens');
+  writeFileSync(listenTokenFile, 'ada=a-token-of-16-chars', { mode: 0o600 });
+  const stopped = vi.spyOn(McpProxy.prototype, 'stop');
+  const profile = vi.spyOn(McpProxy.prototype, 'profileTransport').mockImplementation(() => {
+    throw new Error('no transport');
+  });
+  afterThisTest(() => {
+    profile.mockRestore();
+    stopped.mockRestore();
+  });
+  const options = { listenIssuer: 'https://issuer.example', listenAudience: 'https://x.example/mcp' };
+  const endpoint = 'https://mcp.example/mcp';
+  const created = createListener({ endpoint, ...SCOPE, ...options, listenTokenFile, clock });
+  await expect(created).rejects.toThrow('no transport');
+  expect([clock.timers, stopped.mock.calls.length]).toEqual([0, 1]);
 });
