@@ -11,6 +11,8 @@ import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
  * them.
  */
 
+const OPTION_KEYS: ReadonlySet<string> = new Set(Object.keys(OPTIONS));
+
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
 const inGroup = (group: string) => entries.filter(([, option]) => option.group === group);
@@ -180,7 +182,7 @@ function interfaceOf(
     `/** ${about} */`,
     `export interface ${name} {`,
     ...options.flatMap(([key, option]) => [
-      ...comment(withMemberNames(edit(describeOption(option)), Object.keys(OPTIONS))),
+      ...comment(withMemberNames(edit(describeOption(option)), OPTION_KEYS)),
       `  readonly ${key}?: ${typeOf(option)} | undefined;`,
     ]),
     '}',

@@ -1,5 +1,15 @@
-import { flagOf } from './option.ts';
+/** Commands of a terminal, which keep their flags; or one flag. */
+const COMMAND_OR_FLAG =
+  /aws(?: [a-z][a-z-]*)+ --profile \S+|npx mcp-sigv4-proxy \S+(?: (?!-)\S+)?(?: --[a-z-]+(?: (?!-)\S+)?)*|--([a-z][a-z0-9-]*)/g;
 
-/** The text with the member names of a program in place of the flags of these options. */
-export const withMemberNames = (text: string, keys: readonly string[]): string =>
-  keys.reduce((named, key) => named.replaceAll(new RegExp(`${flagOf(key)}(?![\\w-])`, 'g'), key), text);
+const memberOf = (name: string): string =>
+  name.replace(/-([a-z0-9])/g, (_dash, letter: string) => letter.toUpperCase());
+
+/** The text with the member names of a program in place of the flags of these options. Pure. */
+export const withMemberNames = (text: string, keys: ReadonlySet<string>): string =>
+  text.includes('--')
+    ? text.replace(COMMAND_OR_FLAG, (found: string, name: string | undefined) => {
+        const member = name === undefined ? '' : memberOf(name);
+        return keys.has(member) ? member : found;
+      })
+    : text;

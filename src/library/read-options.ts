@@ -3,6 +3,7 @@ import type { Arguments } from '../config/argv.ts';
 import { withMemberNames } from '../config/member-names.ts';
 import type { Option, OptionTable } from '../config/option.ts';
 import { didYouMean } from '../config/spelling.ts';
+import { useWording } from '../core/errors/wording.ts';
 import { OPTIONS, readSettings, type Settings } from '../settings.ts';
 import { type OptionProblem, OptionsError } from './options-error.ts';
 import { programProblems } from './program-problems.ts';
@@ -10,6 +11,7 @@ import { programProblems } from './program-problems.ts';
 type Given = Readonly<Record<string, unknown>>;
 
 const TABLE: OptionTable = OPTIONS;
+const KEYS: ReadonlySet<string> = new Set(Object.keys(TABLE));
 
 const TYPE_OF: Readonly<Record<Option['kind'], string>> = {
   switch: 'true or false',
@@ -29,7 +31,7 @@ function textsOf({ kind }: Option, value: unknown): string[] | undefined {
 
 /** Flags and variables in a problem become the members that a program sets. */
 function asMembers(problem: string): OptionProblem {
-  const message = withMemberNames(problem, Object.keys(TABLE))
+  const message = withMemberNames(problem, KEYS)
     .replaceAll(/ \(or MCP_PROXY_[A-Z_]+\)/g, '')
     .replace(/^(?:the endpoint|MCP_PROXY_ENDPOINT)\b/, 'endpoint');
   const [first = ''] = message.split(' ', 1);
@@ -64,6 +66,7 @@ export async function settingsFrom(
   given: Given,
   { what, keys, others, fixed = {} }: OptionMembers,
 ): Promise<Settings> {
+  useWording((text) => withMemberNames(text, KEYS));
   const problems: OptionProblem[] = [];
   const options: Record<string, readonly string[]> = { ...fixed };
   const known = [...keys, ...others];

@@ -1,4 +1,5 @@
 import { ERROR_CODES, type ErrorReason, errorRow, type Fault } from './error-table.ts';
+import { worded } from './wording.ts';
 
 export { ERROR_CODES, type ErrorReason } from './error-table.ts';
 
@@ -48,7 +49,7 @@ export class ProxyError extends Error {
 
   /** @param message - what happened and what to do, for the client. */
   constructor(reason: ErrorReason, message: string, facts: ErrorFacts) {
-    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    super(worded(message), facts.cause === undefined ? undefined : { cause: facts.cause });
     this.reason = reason;
     this.sent = facts.sent;
     this.retryAfterMs = facts.retryAfterMs;
@@ -76,7 +77,8 @@ export class ProxyError extends Error {
 
   /** The fault without its consequence for the request. */
   get fact(): string {
-    return this.#facts.fact ?? this.message;
+    const { fact } = this.#facts;
+    return fact === undefined ? this.message : worded(fact);
   }
 
   /** The JSON-RPC error code of the reason. */

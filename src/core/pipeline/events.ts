@@ -1,3 +1,4 @@
+import { withWordedTexts } from '../errors/wording.ts';
 import type { Request } from '../jsonrpc/message.ts';
 import type { RequestHeaders } from './call.ts';
 import type { CallRecord } from './call-record.ts';
@@ -365,7 +366,8 @@ export class Events {
 
   /** Passes an event to the observers, in the order of their subscription. Never throws. */
   emit(event: ProxyEvent): void {
-    pass(event, event.type === 'secret.known' ? this.#secretObservers : this.#observers);
+    if (event.type === 'secret.known') pass(event, this.#secretObservers);
+    else pass(withWordedTexts(event), this.#observers);
   }
 
   /** As `emit`, for an event of every call: to the observers that want those. */
