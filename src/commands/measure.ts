@@ -16,8 +16,8 @@ export interface MeasureDeps {
   readonly settings: Settings;
   readonly proxy: McpProxy;
   readonly events: Events;
-  /** Called at once with what counts the events. */
-  readonly attach: (observe: (event: ProxyEvent) => void) => void;
+  /** Events that were emitted before. */
+  readonly early: Iterable<ProxyEvent>;
   /** Undefined without a listener, or until it listens. */
   readonly listener: () => ListenerState | undefined;
   readonly clock?: Clock;
@@ -27,7 +27,8 @@ export interface MeasureDeps {
 export function measure({
   settings,
   proxy,
-  attach,
+  events,
+  early,
   listener,
   clock = systemClock,
 }: MeasureDeps): ProxyMetrics {
@@ -39,7 +40,8 @@ export function measure({
     listener,
     isTool: (name, profile) => proxy.isTool(name, profile),
   });
-  attach(metrics.observe);
+  for (const event of early) metrics.observe(event);
+  events.subscribe(metrics.observe, metrics.wanted);
   return metrics;
 }
 

@@ -102,7 +102,7 @@ export function serve(
   const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
   // Before the proxy, which reports the secrets of the settings.
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
-  const attach = isMeasured ? bufferEvents(events) : undefined;
+  const takeEarly = isMeasured ? keepEvents(events) : undefined;
   const { limits: url, limitReplicas: minReplicas } = settings;
   const sharedLimits =
     url === undefined || !Shared
@@ -110,7 +110,8 @@ export function serve(
       : new Shared({ url, endpoint, minReplicas, clock: systemClock, events });
   const proxy = new McpProxy(settings, { clock: systemClock, events, sharedLimits });
   let state: () => ListenerState | undefined = () => undefined;
-  const metrics = attach && measure?.({ settings, proxy, events, attach, listener: () => state() });
+  const metrics =
+    takeEarly && measure?.({ settings, proxy, events, early: takeEarly(), listener: () => state() });
   if (metrics) telemetry?.measure(() => metrics.read());
   let leaving = false;
   let readiness: Promise<Readiness> | undefined;
@@ -213,14 +214,17 @@ export function serve(
   };
 }
 
-/** Collects events until what counts them is there: it needs the proxy, which has reported some. */
-function bufferEvents(events: Events): MeasureDeps['attach'] {
+/**
+ * Keeps events for what counts them, which needs the proxy, which has emitted some.
+ * @returns takes the events, and ends the keeping.
+ */
+function keepEvents(events: Events): () => readonly ProxyEvent[] {
   const early: ProxyEvent[] = [];
-  let observe = (event: ProxyEvent): void => void early.push(event);
-  events.subscribe((event) => observe(event), { detailed: false, calls: true, secrets: true });
-  return (counts) => {
-    for (const event of early.splice(0)) counts(event);
-    observe = counts;
+  let isTaken = false;
+  events.subscribe((event) => void (isTaken || early.push(event)), { detailed: false, secrets: true });
+  return () => {
+    isTaken = true;
+    return early.splice(0);
   };
 }
 

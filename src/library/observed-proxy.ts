@@ -54,7 +54,7 @@ export class ObservedProxy extends McpProxy {
         state: () => this.debugSnapshot(),
         isTool: (name, profile) => this.isTool(name, profile),
       });
-      events.subscribe(metrics.observe, { detailed: false, calls: true, secrets: true });
+      events.subscribe(metrics.observe, metrics.wanted);
       this.#publishToCloudWatch(settings, metrics, clock);
       return metrics;
     };

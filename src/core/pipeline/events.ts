@@ -2,6 +2,7 @@ import { withWordedTexts } from '../errors/wording.ts';
 import type { Request } from '../jsonrpc/message.ts';
 import type { RequestHeaders } from './call.ts';
 import type { CallRecord } from './call-record.ts';
+import type { ExchangeMeter } from './exchange-meter.ts';
 import type { Span, SpanPart } from './span.ts';
 
 /** Why a session was opened. `recovery`: the server had lost its predecessor. */
@@ -192,6 +193,7 @@ export type ProxyEvent =
   | { type: 'stream.ended'; profile: string; how: string }
   | { type: 'upstream.message-dropped'; profile: string; reason: string }
   | { type: 'upstream.other-id'; profile: string; method: string; id: string }
+  /** With `observesExchanges` only, as is its end. */
   | {
       type: 'http.request';
       profile: string;
@@ -280,8 +282,12 @@ export type Observer = (event: ProxyEvent) => void;
 export interface ObserverOptions {
   /** Events of every message, with its text. True by default. */
   readonly detailed?: boolean;
-  /** Events of every call and HTTP request, without their texts. By default as `detailed`. */
+  /** Events of every call, without their texts. By default as `detailed`. */
   readonly calls?: boolean;
+  /** Events of every HTTP request. By default as `calls`. */
+  readonly exchanges?: boolean;
+  /** Counts the HTTP requests of a profile, in place of their events. Called once for each. */
+  readonly meterOf?: ((profile: string) => ExchangeMeter) | undefined;
   /** Only the begin and the end of each call. By default as `calls`. */
   readonly records?: boolean;
   /** The observer gives calls spans: it gets their begin and end. False by default. */
@@ -313,9 +319,11 @@ export class Events {
   readonly #callObservers: Observer[] = [];
   #detailed = false;
   #calls = false;
+  #exchanges = false;
   #records = false;
   #traces = false;
   #beginTrace: ((part: SpanPart) => Span) | undefined;
+  readonly #metersOf: ((profile: string) => ExchangeMeter)[] = [];
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
   get detailed(): boolean {
@@ -325,6 +333,21 @@ export class Events {
   /** True where an observer wants per-call events; otherwise nothing of a call is measured. */
   get observesCalls(): boolean {
     return this.#calls;
+  }
+
+  /** True where an observer wants an event of each HTTP request. */
+  get observesExchanges(): boolean {
+    return this.#exchanges;
+  }
+
+  /** How many observers count HTTP requests. It only grows. */
+  get meters(): number {
+    return this.#metersOf.length;
+  }
+
+  /** The meters of a profile: one for each observer that counts HTTP requests. */
+  metersOf(profile: string): ExchangeMeter[] {
+    return this.#metersOf.map((meterOf) => meterOf(profile));
   }
 
   /** True where an observer wants the record of each call, or gives it a span. */
@@ -343,6 +366,8 @@ export class Events {
     {
       detailed = true,
       calls = detailed,
+      exchanges = calls,
+      meterOf,
       records = calls,
       traces = false,
       beginTrace,
@@ -354,6 +379,8 @@ export class Events {
     if (calls || records || traces) this.#callObservers.push(observer);
     this.#detailed ||= detailed;
     this.#calls ||= calls;
+    this.#exchanges ||= exchanges;
+    if (meterOf) this.#metersOf.push(meterOf);
     this.#records ||= records;
     this.#traces ||= traces;
     this.#beginTrace ??= beginTrace;

@@ -1,4 +1,5 @@
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
+import type { ExchangeMeter } from '../../core/pipeline/exchange-meter.ts';
 import type { Metrics } from './catalog.ts';
 import type { Counter, Histogram } from './families.ts';
 import type { Wait } from './initial-series.ts';
@@ -23,13 +24,13 @@ interface SuccessSeries {
  * The series that every call of a profile adds to. Each is looked up once: a look-up by label
  * values for each event would cost a call more than its counting.
  */
-export class ProfileSeries {
+export class ProfileSeries implements ExchangeMeter {
   /** The label of the profile. */
   readonly label: string;
-  readonly httpBytesOut: Counter;
-  readonly httpBytesIn: Counter;
-  readonly signatures: Counter;
-  readonly httpFailures: Counter;
+  readonly #httpBytesOut: Counter;
+  readonly #httpBytesIn: Counter;
+  readonly #signatures: Counter;
+  readonly #httpFailures: Counter;
   readonly #metrics: Metrics;
   readonly #serverDuration: Histogram;
   readonly #clientBytesIn: Counter;
@@ -48,10 +49,10 @@ export class ProfileSeries {
     const label = profileLabel(profile);
     this.label = label;
     this.#metrics = metrics;
-    this.httpBytesOut = metrics.httpBytes.of(label, 'out');
-    this.httpBytesIn = metrics.httpBytes.of(label, 'in');
-    this.signatures = metrics.signatures.of(label);
-    this.httpFailures = metrics.httpFailures.of(label);
+    this.#httpBytesOut = metrics.httpBytes.of(label, 'out');
+    this.#httpBytesIn = metrics.httpBytes.of(label, 'in');
+    this.#signatures = metrics.signatures.of(label);
+    this.#httpFailures = metrics.httpFailures.of(label);
     this.#serverDuration = metrics.serverDuration.of(label);
     const waitOf = (wait: Wait): Histogram => metrics.callWait.of(label, wait);
     this.#waits = {
@@ -66,14 +67,26 @@ export class ProfileSeries {
     this.#clientBytesOut = metrics.clientBytes.of(label, 'out');
   }
 
+  sent(method: string, lane: string, bytes: number, isSigned: boolean): void {
+    this.#httpRequests(method, lane).value++;
+    this.#httpBytesOut.value += bytes;
+    if (isSigned) this.#signatures.value++;
+  }
+
+  ended(status: number | undefined, bytes: number, isFailure: boolean): void {
+    this.#httpBytesIn.value += bytes;
+    if (status !== undefined) this.#httpResponses(status).value++;
+    if (isFailure) this.#httpFailures.value++;
+  }
+
   /** HTTP requests of a method and lane. */
-  httpRequests(method: string, lane: string): Counter {
+  #httpRequests(method: string, lane: string): Counter {
     const lanes = foundOrAdded(this.#requests, method, () => new Map<string, Counter>());
     return foundOrAdded(lanes, lane, () => this.#metrics.httpRequests.of(this.label, method, lane));
   }
 
   /** HTTP responses of the class of a status. */
-  httpResponses(status: number): Counter {
+  #httpResponses(status: number): Counter {
     const digit = Math.trunc(status / 100);
     let found = this.#responses[digit];
     if (!found) {

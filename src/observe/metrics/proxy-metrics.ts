@@ -1,6 +1,6 @@
 import { Redactor } from '../../core/errors/redact.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
-import type { ProxyEvent } from '../../core/pipeline/events.ts';
+import type { ObserverOptions, ProxyEvent } from '../../core/pipeline/events.ts';
 import { plainText } from '../../core/system/plain-text.ts';
 import { createMetrics, familiesOf, type Metrics } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
@@ -57,24 +57,16 @@ export class ProxyMetrics implements Measured {
         this.#inFlight--;
         this.#countCall(event.record);
         break;
-      case 'http.request': {
-        const series = this.#seriesOf(event.profile);
-        series.httpRequests(event.method, event.lane).value++;
-        series.httpBytesOut.value += event.bytes;
-        if (event.signed) series.signatures.value++;
-        break;
-      }
-      case 'http.ended': {
-        const series = this.#seriesOf(event.profile);
-        series.httpBytesIn.value += event.bytes;
-        if (event.status !== undefined) series.httpResponses(event.status).value++;
-        if (event.error !== undefined) series.httpFailures.value++;
-        break;
-      }
       default:
         this.#countRare(event);
     }
   };
+
+  /** The events that `observe` counts. */
+  get wanted(): ObserverOptions {
+    const meterOf = (profile: string): ProfileSeries => this.#seriesOf(profile);
+    return { detailed: false, calls: true, exchanges: false, meterOf, secrets: true };
+  }
 
   #seriesOf(profile: string): ProfileSeries {
     let found = this.#series.get(profile);

@@ -12,14 +12,14 @@ import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { plainCause } from '../http/connect-cause.ts';
-import { type ExchangeObserver, TransportFailure } from '../http/connection.ts';
+import { TransportFailure } from '../http/connection.ts';
 import type { ConnectionPool, Wanted } from '../http/connection-pool.ts';
 import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
-import { ReportedExchange, SpannedExchange } from './exchange-events.ts';
+import { ExchangeReports } from './exchange-reports.ts';
 import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
 import { beginHttpSpan } from './http-span.ts';
 import { readLostSession } from './lost-session.ts';
@@ -151,6 +151,7 @@ export class SignedTransport {
   readonly #options: SignedTransportOptions;
   /** One for all: each request of a listener's client without a session has an affinity. */
   readonly #affinityOptions: AffinityOptions;
+  readonly #reports: ExchangeReports;
   /** Offset for signature times, learned from the server's refusals, within bounds. */
   #clockOffsetMs = 0;
   /** How much of one message of the server is read. */
@@ -163,6 +164,7 @@ export class SignedTransport {
   constructor(options: SignedTransportOptions) {
     this.#options = options;
     this.#affinityOptions = { ...options.affinity, onSecret: (value) => this.hide(value) };
+    this.#reports = new ExchangeReports(options);
     this.readLimit = readLimit(options.maxLineBytes);
   }
 
@@ -482,7 +484,7 @@ export class SignedTransport {
     body: Buffer | undefined,
     attempt: number,
   ): Promise<Incoming> {
-    const { target: own, events } = this.#options;
+    const { target: own } = this.#options;
     // Not spread: three objects in one literal cost 20 times as much.
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
@@ -491,15 +493,13 @@ export class SignedTransport {
     if (span) Object.assign(headers, span.carrier);
     request.observer.onAttempt(lease);
     const { method, onStart, target = own } = request;
-    let observer: ExchangeObserver | undefined;
-    if (events.observesCalls) {
-      const { clock, profile } = this.#options;
-      const bytes = body?.length ?? 0;
-      const isSigned = 'authorization' in signed;
-      const { lane, record } = request;
-      const facts = { profile, call: record?.number, method, lane, bytes, attempt, signed: isSigned };
-      observer = new ReportedExchange(events, clock, facts, span);
-    } else if (span?.isRecorded) observer = new SpannedExchange(span);
+    const observer = this.#reports.begin(
+      request,
+      body?.length ?? 0,
+      'authorization' in signed,
+      attempt,
+      span,
+    );
     return lease.send({ method, path: target.path, headers, body, onStart, observer });
   }
 
