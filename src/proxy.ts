@@ -30,7 +30,7 @@ import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
-import { loginElicitation } from './layers/login-elicitation.ts';
+import { LoginElicitation } from './layers/login-elicitation/login-elicitation.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
@@ -174,6 +174,7 @@ export class McpProxy {
     const { clock, events, snapshots: store, limiters, buckets } = this.#wiring;
     const { host } = this.#settings.endpoint;
     const openLimitMs = openLimitOf(this.#settings)?.ms;
+    const login = this.#loginElicitation();
     const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
       // Outermost: every error passes it, whichever layer or server made it.
@@ -182,8 +183,8 @@ export class McpProxy {
       ...before,
       // Outside the lazy start and the filters: needs no server.
       ...this.#whoami(),
-      // Outside the lazy start, whose calls may need a login too.
-      ...this.#loginElicitation(),
+      // Outside the lazy start, which may answer `initialize`.
+      ...(login ? [login.observe] : []),
       // Reads only. HTTP clients name themselves with each request.
       when(
         isOfStdio,
@@ -195,6 +196,8 @@ export class McpProxy {
       // Outside everything that depends on the profile, which is chosen here.
       // HTTP clients choose it by their path: their session belongs to one identity.
       ...(profiles.length > 1 ? [when(isOfStdio, this.#profileLayer())] : []),
+      // Inside the profile layer, whose choice needs the login; outside all that may need one.
+      ...(login ? [login.offer] : []),
       // Inside the profile layer: calls of other profiles need not wait for the default session.
       ...(lazily ? [when(isOfStdio, lazily.need)] : []),
       // Before all limits: a refused call takes no slot and no connection.
@@ -255,12 +258,15 @@ export class McpProxy {
     return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
   }
 
-  /** On stdio only: the browser of an HTTP client may run on another machine. */
-  #loginElicitation(): Layer[] {
+  #loginElicitation(): LoginElicitation | undefined {
     const { auth, oauthFlow } = this.#settings;
-    if (auth !== 'oauth' || oauthFlow !== 'code') return [];
-    const begin = (profile: string, signal: AbortSignal) => this.#wiring.beginLogin(profile, signal);
-    return [when(isOfStdio, loginElicitation(begin))];
+    if (!['oauth', 'auto'].includes(auth) || oauthFlow !== 'code') return undefined;
+    const wiring = this.#wiring;
+    return new LoginElicitation({
+      begin: (profile, signal) => wiring.beginLogin(profile, signal),
+      pending: (profile) => wiring.pendingLogin(profile),
+      clock: wiring.clock,
+    });
   }
 
   #whoami(): Layer[] {

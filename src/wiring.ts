@@ -19,7 +19,7 @@ import { ToolCatalog } from './core/tools/catalog.ts';
 import { ChangeStreams } from './core/tools/change-streams.ts';
 import { OperatingRegions } from './endpoint/operating-region.ts';
 import { Limiter } from './layers/backpressure.ts';
-import type { LoginOffer } from './layers/login-elicitation.ts';
+import type { LoginOffer } from './layers/login-elicitation/login-elicitation.ts';
 import { metadata, readMetadata } from './layers/metadata.ts';
 import { burstOf, TokenBucket } from './layers/rate-limit.ts';
 import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
@@ -320,6 +320,11 @@ export class Wiring {
       connectOf: (name) => this.transports.profileTransport(name).connect,
     });
     return this.#logins.begin(profile, signal);
+  }
+
+  /** Settles when the open login of a profile is over; undefined without one. */
+  pendingLogin(profile: string): Promise<unknown> | undefined {
+    return this.#logins?.pending(profile);
   }
 
   /** Ends the logins that nobody has completed. */

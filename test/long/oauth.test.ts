@@ -256,8 +256,13 @@ describe('--auth oauth', () => {
     const server = await OAuthServer.start();
     await login(server);
     const client = BinDriver.start({ args: [server.url, '--auth', 'auto'], env: { XDG_STATE_HOME: state } });
-    expect(await client.initialize()).toMatchObject({ result: {} });
+    expect(await client.initialize({ capabilities: { elicitation: { url: {} } } })).toMatchObject({
+      result: {},
+    });
     expect(server.mcpRequests[0]?.authorization).toBeUndefined();
+    server.expireTokens();
+    server.refresh.clear();
+    expect((await client.request('tools/call', echo)).error).toMatchObject({ code: -32042 });
   });
 
   it('a client that opens URLs receives the page of the login, and its call works after it', async () => {

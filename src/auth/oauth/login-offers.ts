@@ -21,6 +21,8 @@ export interface LoginOffersOptions {
 export class LoginOffers {
   readonly #options: LoginOffersOptions;
   readonly #open = new Map<string, Promise<OpenOffer>>();
+  /** Settled when the login of a profile is over. */
+  readonly #pending = new Map<string, Promise<unknown>>();
   readonly #closing = new AbortController();
 
   constructor(options: LoginOffersOptions) {
@@ -41,6 +43,11 @@ export class LoginOffers {
     return abortable(open, signal);
   }
 
+  /** Settles when the open login of a profile is over; undefined without one. Never rejects. */
+  pending(profile: string): Promise<unknown> | undefined {
+    return this.#pending.get(profile);
+  }
+
   /** Ends the logins that nobody has completed. */
   close(): void {
     this.#closing.abort(new Error('the proxy is ending'));
@@ -52,8 +59,11 @@ export class LoginOffers {
     const deps = await depsOf(profile, signal);
     const { page, done } = await beginLogin({ deps, store: storeOf(profile), clock, signal });
     // The next request finds the tokens in the store; a failure shows in the browser.
-    const over = (): void => void this.#open.delete(profile);
-    done.then(over, over);
+    const over = (): void => {
+      this.#open.delete(profile);
+      this.#pending.delete(profile);
+    };
+    this.#pending.set(profile, done.then(over, over));
     return { id: randomUUID(), url: page.url };
   }
 }

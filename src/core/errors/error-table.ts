@@ -72,8 +72,8 @@ export const ERRORS = {
   'invalid-region': { code: -31026, fault: 'credentials', httpStatus: 502, actionable: true },
   'login-required': { code: -31027, fault: 'credentials', httpStatus: 502, actionable: true },
   'issuer-unreachable': { code: -31028, fault: 'network', httpStatus: 503 },
-  // MCP's own number for a page that the user has to visit first.
-  'url-elicitation': { code: -32042, fault: 'credentials', httpStatus: 502, actionable: true },
+  // MCP's own number for a page that the user has to visit first. Clients read it from a 200 only.
+  'url-elicitation': { code: -32042, fault: 'credentials', httpStatus: 200, actionable: true },
   // The one exception: programs that know this overload error match its number; an option sets
   // another.
   overloaded: { code: -32001, fault: 'proxy', httpStatus: 503 },
