@@ -9,7 +9,7 @@ import { withoutDuplicates } from './dedupe-notifications.ts';
 import { LATE_ANSWER_MS, Opener, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import { Session } from './session.ts';
-import { ClientSessionPool, type ClientSessionPoolDeps } from './session-pool.ts';
+import { ClientSessionPool, type ClientSessionPoolDeps, type SendCall } from './session-pool.ts';
 
 export interface ClientSessionsDeps extends ClientSessionPoolDeps {
   /** Awaited before a call is re-sent. */
@@ -139,41 +139,36 @@ export class ClientSessions {
    * Runs `send` on the current session, and on a new one where the server has lost it, while time
    * remains.
    */
-  sendCall(call: Call, send: (session: Session, call: Call) => Promise<Reply>): Promise<Reply> {
-    const { beforeResend } = this.#deps;
-    let sent = false;
-    return this.#sendCall(call, (session) => {
-      if (sent && beforeResend && call.message.kind === 'request')
-        return beforeResend(call).then(() => send(session, call));
-      sent = true;
-      return send(session, call);
-    });
+  async sendCall(call: Call, send: SendCall): Promise<Reply> {
+    const { session, beforeResend } = this.#deps;
+    const resends = new Resends(session.clock, call, beforeResend);
+    for (;;) {
+      const pool = this.#pool;
+      if (!pool) return this.#sendUnopened(call, send, resends);
+      try {
+        const reply = await pool.sendCall(call, send, resends);
+        if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.#applyToAll(call, reply);
+        return reply;
+      } catch (error) {
+        // The pool was closed because the client initialized again: use the new one.
+        const isReplaced = this.#pool !== pool && !this.#closed && !call.signal.aborted;
+        if (!isReplaced || !isShuttingDown(error)) throw error;
+      }
+    }
   }
 
-  async #sendCall(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const pool = this.#pool;
-    if (!pool) return this.#sendUnopened(call, sendOn);
-    const { message } = call;
-    let reply: Reply;
-    try {
-      reply = await pool.sendCall(call, sendOn);
-    } catch (error) {
-      // The pool was closed because the client initialized again: use the new one.
-      const left = this.#pool !== pool && !this.#closed && !call.signal.aborted;
-      if (left && isShuttingDown(error)) return this.#sendCall(call, sendOn);
-      throw error;
-    }
-    if (reply.kind === 'answer' && reply.message.outcome !== 'result') return reply;
+  /** Records the client state that the server has accepted, and repeats it for other profiles. */
+  #applyToAll({ message }: Call, reply: Reply): void {
     if (reply.kind === 'answer') this.clientState.remember(message);
     if (isProfileWide(message)) for (const follower of this.#followers) follower.#pool?.repeat(message);
-    return reply;
   }
 
-  async #sendUnopened(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const resends = new Resends(this.#deps.session.clock, call);
+  async #sendUnopened(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
     for (;;) {
       try {
-        return await sendOn(this.#unopened);
+        const turn = resends.beforeAttempt();
+        if (turn) await turn;
+        return await send(this.#unopened, call);
       } catch (error) {
         // The platform may have routed to a backend that is gone.
         if (!isSessionLost(error) || !this.#unopened.dropAffinity()) throw error;

@@ -15,13 +15,23 @@ const MAX_UNLIMITED_MS = 60_000;
 export class Resends {
   readonly #clock: Clock;
   readonly #call: Call;
-  readonly #began: number;
+  readonly #beforeResend: ((call: Call) => Promise<void>) | undefined;
+  #isSent = false;
   #losses = 0;
+  /** When it met the first loss, on the monotonic clock. */
+  #lostAt = 0;
 
-  constructor(clock: Clock, call: Call) {
+  constructor(clock: Clock, call: Call, beforeResend: ((call: Call) => Promise<void>) | undefined) {
     this.#clock = clock;
     this.#call = call;
-    this.#began = clock.monotonic();
+    this.#beforeResend = beforeResend;
+  }
+
+  /** Called before each attempt, and awaited where it is a re-send of a request. */
+  beforeAttempt(): Promise<void> | undefined {
+    if (this.#isSent && this.#call.message.kind === 'request') return this.#beforeResend?.(this.#call);
+    this.#isSent = true;
+    return undefined;
   }
 
   /**
@@ -33,10 +43,13 @@ export class Resends {
   async waitAfter(loss: unknown): Promise<void> {
     const clock = this.#clock;
     const { signal, deadline } = this.#call;
-    if (++this.#losses === 1) return;
+    if (++this.#losses === 1) {
+      this.#lostAt = clock.monotonic();
+      return;
+    }
     if (!namesSession(loss)) throw lostAgain(loss, this.#losses);
     const waitMs = fullJitter(clock, this.#losses - 1, BASE_MS, MAX_MS);
-    const spentMs = clock.monotonic() - this.#began;
+    const spentMs = clock.monotonic() - this.#lostAt;
     const leftMs = Number.isFinite(deadline.remainingMs) ? deadline.remainingMs : MAX_UNLIMITED_MS - spentMs;
     if (waitMs >= leftMs) throw lostAgain(loss, this.#losses);
     await abortableUnsent(sleep(clock, waitMs, signal), signal);

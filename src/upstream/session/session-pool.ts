@@ -16,7 +16,7 @@ import { isSessionLost } from '../transport/lost-session.ts';
 import { isSessionWide } from './client-state.ts';
 import { notOpened, notReopened, withLossMessage } from './errors.ts';
 import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpening } from './opener.ts';
-import { Resends } from './resends.ts';
+import type { Resends } from './resends.ts';
 import type { Session, SessionDeps } from './session.ts';
 
 /** The parts that all pools of one client and profile share. */
@@ -39,6 +39,9 @@ export interface ClientSessionPoolOptions {
   /** True where the pool is to replace one that has sessions. */
   readonly replaces: boolean;
 }
+
+/** Sends a call in a session. */
+export type SendCall = (session: Session, call: Call) => Promise<Reply>;
 
 type LeaseEvent =
   | { readonly type: 'session.borrowed'; readonly waitMs: number }
@@ -162,7 +165,7 @@ export class ClientSessionPool {
   /**
    * Runs `send` on a session, and on another one where the server has lost it, while time remains.
    */
-  async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
+  async sendCall(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
     const { limits } = this.#deps;
     const { clock, events } = this.#deps.session;
     const { message } = call;
@@ -170,7 +173,7 @@ export class ClientSessionPool {
     // Only a spread call compares it.
     let since = isSpread ? clock.monotonic() : 0;
     let loss: unknown;
-    for (let resends: Resends | undefined; ; ) {
+    for (;;) {
       const isReported = isSpread && events.observesCalls;
       const asked = isReported ? clock.monotonic() : 0;
       const lease =
@@ -182,7 +185,9 @@ export class ClientSessionPool {
       try {
         // A new session has already received `initialized`.
         if (loss && isInitialized(call)) return { kind: 'accepted' };
-        const reply = await send(session);
+        const turn = resends.beforeAttempt();
+        if (turn) await turn;
+        const reply = await send(session, call);
         if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.repeat(message, session);
         return reply;
       } catch (error) {
@@ -198,10 +203,7 @@ export class ClientSessionPool {
         if (isReported) this.#report(call, session, { type: 'session.returned', broken: ended === 'broken' });
       }
       // Any number of spread calls may meet an old session; only lost new ones cost a wait.
-      if (!isSpread || lease.openedAt >= since) {
-        resends ??= new Resends(clock, call);
-        await resends.waitAfter(loss);
-      }
+      if (!isSpread || lease.openedAt >= since) await resends.waitAfter(loss);
       since = clock.monotonic();
     }
   }
