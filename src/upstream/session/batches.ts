@@ -15,8 +15,7 @@ export class Batches {
     const { batch, message, signal } = call;
     if (batch && session.version === BATCH_REVISION) return this.#sendMember(session, call, batch);
     if (message.kind !== 'request') return session.notify(message.text, signal);
-    const [reply] = session.request([call], message.text);
-    return reply ?? Promise.reject(new TypeError('a request without a reply'));
+    return session.request(call);
   };
 
   #sendMember(session: Session, call: Call, batch: Batch): Promise<Reply> {
@@ -50,7 +49,7 @@ function post({ session, members: gathered }: OpenBatch): void {
   const calls = members.map(({ call }) => call);
   const text = `[${calls.map(({ message }) => message.text).join(',')}]`;
   if (calls.some(({ message }) => message.kind === 'request')) {
-    const replies = session.request(calls, text);
+    const replies = session.requestBatch(calls, text);
     members.forEach(({ settle }, at) => {
       settle(replies[at] ?? Promise.reject(new TypeError('a batch member without a reply')));
     });

@@ -29,8 +29,15 @@ export class SessionCalls {
     return this.#calls.get(id)?.exchange;
   }
 
-  /** Registers the call with the exchange; `watch` follows. */
-  expect(exchange: Exchange, { message, signal }: Call): Promise<Reply> {
+  /** Registers the calls of one exchange, and observes their cancellation. */
+  start(exchange: Exchange, calls: readonly Call[]): Promise<Reply>[] {
+    const replies = calls.map((call) => this.#expect(exchange, call));
+    // Only after all are registered: a member that is already cancelled must not end the exchange.
+    for (const call of calls) this.#watch(exchange, call);
+    return replies;
+  }
+
+  #expect(exchange: Exchange, { message, signal }: Call): Promise<Reply> {
     if (message.kind !== 'request') return Promise.resolve({ kind: 'accepted' });
     const entry = new CarriedCall(exchange, message, signal);
     this.#calls.set(message.id, entry);
@@ -40,8 +47,7 @@ export class SessionCalls {
     return reply;
   }
 
-  /** Makes the exchange observe the call's cancellation. */
-  watch(exchange: Exchange, { message, signal }: Call): void {
+  #watch(exchange: Exchange, { message, signal }: Call): void {
     const entry = message.kind === 'request' ? this.#calls.get(message.id) : undefined;
     if (entry?.exchange !== exchange) return;
     if (signal.aborted) entry.handleEvent();

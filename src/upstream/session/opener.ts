@@ -97,7 +97,7 @@ export class Opener {
       session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, {
         priority,
       });
-    return compose(this.#deps.layers, bottom)({ ...call, message: request });
+    return compose(this.#deps.layers, bottom)(call);
   }
 
   /**
@@ -172,9 +172,8 @@ export class Opener {
   }
 
   async #initializeSession(session: Session, opening: SessionOpening, signal: AbortSignal): Promise<void> {
-    const request = this.#withProxyId(opening.request);
-    const call = this.#createCall(opening, request, signal);
-    const reply = await this.initialize(session, call, request, { priority: true });
+    const call = this.#createCall(opening, opening.request, signal);
+    const reply = await this.initialize(session, call, call.message, { priority: true });
     resultOf(reply, 'initialize');
   }
 
@@ -189,11 +188,9 @@ export class Opener {
     const template = classify(JSON.stringify(json), json);
     if (typeof template === 'string' || template.kind !== 'request')
       throw new TypeError(`no request: ${method}`);
-    const request = this.#withProxyId(template);
-    const reply = await session.request([this.#createCall(opening, request, signal)], request.text, {
-      priority: true,
-    })[0];
-    return reply?.kind === 'answer' ? reply.message.json : {};
+    const call = this.#createCall(opening, template, signal);
+    const reply = await session.request(call, { priority: true });
+    return reply.kind === 'answer' ? reply.message.json : {};
   }
 
   /**
@@ -216,17 +213,17 @@ export class Opener {
     requests: readonly Request[],
     signal: AbortSignal,
   ): Promise<void> {
-    const replies = requests.flatMap((original) => {
-      const request = this.#withProxyId(original);
-      return session.request([this.#createCall(opening, request, signal)], request.text, { priority: true });
-    });
+    const replies = requests.map((request) =>
+      session.request(this.#createCall(opening, request, signal), { priority: true }),
+    );
     // A refused replay affects nothing else.
     await Promise.allSettled(replies);
   }
 
-  #createCall(opening: SessionOpening, message: Request, signal: AbortSignal): Call {
+  /** A call under an id of the proxy, so that its answer is never taken for one of the client's. */
+  #createCall(opening: SessionOpening, request: Request, signal: AbortSignal) {
     return {
-      message,
+      message: withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#lastId}`)),
       client: opening.client,
       profile: this.#deps.session.transport.profile,
       signal,
@@ -234,13 +231,5 @@ export class Opener {
       deadline: NO_DEADLINE,
       ...(opening.span ? { span: opening.span } : {}),
     };
-  }
-
-  /**
-   * The request under an id of the proxy, so that its answer is never taken for one of the
-   * client's.
-   */
-  #withProxyId(request: Request): Request {
-    return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#lastId}`));
   }
 }

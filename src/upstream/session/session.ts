@@ -188,13 +188,21 @@ export class Session implements Origin {
   }
 
   /**
-   * Posts a request, or a batch as one array, and returns a reply per call.
-   * @param priority - true for a request of the proxy that calls wait for: it does not queue behind
-   * them.
+   * Posts a request.
+   * @param priority - true for one of the proxy that calls wait for: it does not queue behind them.
    */
-  request(calls: readonly Call[], text: string, { priority = false } = {}): Promise<Reply>[] {
+  request(call: Call, { priority = false } = {}): Promise<Reply> {
+    const [reply] = this.#post(call, [call], call.message.text, priority);
+    return reply ?? Promise.reject(new TypeError('a request without a reply'));
+  }
+
+  /** Posts a batch as one array, and returns a reply per call. */
+  requestBatch(calls: readonly Call[], text: string): Promise<Reply>[] {
     const [first] = calls;
-    if (!first) return [];
+    return first ? this.#post(first, calls, text, false) : [];
+  }
+
+  #post(first: Call, calls: readonly Call[], text: string, priority: boolean): Promise<Reply>[] {
     const { sendOptions } = first;
     const token = sendOptions?.resumptionToken;
     const exchange = new Exchange(this.#exchangeDeps, {
@@ -203,9 +211,7 @@ export class Session implements Origin {
       onEventId: sendOptions?.onResumptionToken,
       replays: token !== undefined,
     });
-    const replies = calls.map((call) => this.#calls.expect(exchange, call));
-    // Only after all are registered: a member that is already cancelled must not end the exchange.
-    for (const call of calls) this.#calls.watch(exchange, call);
+    const replies = this.#calls.start(exchange, calls);
     const lane = calls.every(isNoCall) ? 'control' : priority ? 'own' : 'request';
     const request: AttemptRequest = {
       method: token === undefined ? 'POST' : 'GET',

@@ -55,10 +55,7 @@ export async function clientSessionsWith(options: ClientSessionsOptions = {}) {
   /** One request, as the bottom of the stack sends it, with the means to give it up. */
   const ask = (method: string, params: unknown, id: Id, callEmit: Emit = emit) => {
     const { call, cancel } = makeCall(requestOf(method, params, id), { emit: callEmit });
-    const reply = clientSessions.sendCall(
-      call,
-      (session) => session.request([call], call.message.text)[0] ?? Promise.reject(new Error('no reply')),
-    );
+    const reply = clientSessions.sendCall(call, (session) => session.request(call));
     reply.catch(() => undefined);
     return { reply, cancel };
   };

@@ -24,7 +24,7 @@ describe('requests in flight on a session', () => {
       const underWay = new SessionCalls(new FakeClock());
       const { exchange, answers } = held();
       expect(underWay.idle).toBe(true);
-      const reply = underWay.expect(exchange, makeToolCall(id).call);
+      const [reply] = underWay.start(exchange, [makeToolCall(id).call]);
       expect(underWay.findExchange(id)).toBe(exchange);
       expect([1, 'other'].map((other) => underWay.findExchange(other))).toEqual([undefined, undefined]);
       answers[0]?.(RESULT);
@@ -38,12 +38,12 @@ describe('requests in flight on a session', () => {
     const underWay = new SessionCalls(new FakeClock());
     const { exchange, answers } = held();
     await underWay.whenIdle();
-    underWay.expect(exchange, makeToolCall(0).call);
+    underWay.start(exchange, [makeToolCall(0).call]);
     let rests = false;
     const rest = underWay.whenIdle().then(() => {
       rests = true;
     });
-    underWay.expect(exchange, makeToolCall('').call);
+    underWay.start(exchange, [makeToolCall('').call]);
     answers[0]?.(RESULT);
     await settle();
     expect(rests).toBe(false);
@@ -56,16 +56,27 @@ describe('requests in flight on a session', () => {
     const underWay = new SessionCalls(clock);
     const { exchange, answers, abandoned } = held();
     const { call, cancel } = makeToolCall('');
-    underWay.expect(exchange, call);
-    cancel();
-    // The others of its batch are not known yet.
+    underWay.start(exchange, [call]);
     expect(abandoned).toEqual([]);
-    underWay.watch(exchange, call);
+    cancel();
     expect(abandoned).toEqual([['', CANCELLED]]);
     answers[0]?.(RESULT);
     await settle();
     expect(underWay.findExchange('')).toBe(exchange);
     await clock.advance(60_000);
     expect([underWay.findExchange(''), underWay.idle]).toEqual([undefined, true]);
+  });
+
+  it('a member that is cancelled before its batch starts is abandoned after all members are registered', () => {
+    const underWay = new SessionCalls(new FakeClock());
+    const { exchange, answers } = held();
+    const { call, cancel } = makeToolCall(0);
+    let registered = 0;
+    exchange.abandon = () => {
+      registered = answers.length;
+    };
+    cancel();
+    underWay.start(exchange, [call, makeToolCall('').call]);
+    expect(registered).toBe(2);
   });
 });

@@ -35,10 +35,7 @@ async function openSession(script: Script, { readTimeoutMs = 0, keys = new Scrip
   await session.initialize(makeCall(initialize, { emit }).call, initialize as Request);
   const ask = (id: Id) => {
     const made = makeToolCall(id);
-    const [reply = Promise.reject(new Error('no reply'))] = session.request(
-      [made.call],
-      made.call.message.text,
-    );
+    const reply = session.request(made.call);
     reply.catch(() => undefined);
     return { reply, cancel: made.cancel };
   };
