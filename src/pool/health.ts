@@ -21,21 +21,30 @@ export interface HealthCheck {
   readonly clock: Clock;
 }
 
+/** `error`: the last failure of a probe, if any. */
+export interface HealthVerdict {
+  readonly healthy: boolean;
+  readonly error: unknown;
+}
+
+const HEALTHY: HealthVerdict = { healthy: true, error: undefined };
+
 /**
  * Sends the methods in order until one is answered. An unknown method leads to the next. So does a
  * timeout, but then `skip` no longer counts as healthy. Never throws.
  */
-export async function isHealthy(
+export async function checkHealth(
   { methods, timeoutMs, clock }: HealthCheck,
   probe: (method: string, signal: AbortSignal) => Promise<ProbeResult>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<HealthVerdict> {
   let hung = false;
+  let error: unknown;
   for (const method of methods) {
-    if (method === 'skip') return !hung;
+    if (method === 'skip') return hung ? { healthy: false, error } : HEALTHY;
     const controller = new CallController();
     const leave = (): void => controller.abort(signal.reason);
-    if (signal.aborted) return false;
+    if (signal.aborted) break;
     signal.addEventListener('abort', leave, { once: true });
     let late = false;
     const timer = clock.schedule(
@@ -47,14 +56,15 @@ export async function isHealthy(
       { keepAlive: false },
     );
     try {
-      if ((await probe(method, controller.signal)) === 'answered') return true;
-    } catch {
-      if (!late) return false;
+      if ((await probe(method, controller.signal)) === 'answered') return HEALTHY;
+    } catch (failure) {
+      error = failure;
+      if (!late) break;
       hung = true;
     } finally {
       timer.cancel();
       signal.removeEventListener('abort', leave);
     }
   }
-  return false;
+  return { healthy: false, error };
 }

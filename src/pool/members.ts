@@ -1,13 +1,10 @@
 import type { SessionCloseReason } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
-import { isExpired, type Maintained, type PoolLimits } from './maintenance.ts';
-import { type Ordered, UseOrder } from './use-order.ts';
+import { isExpired, type PoolLimits } from './maintenance.ts';
+import { type OutdatedReason, PoolMember, UseOrder } from './member.ts';
 
 /** How a lease ended; other than `ok`, the item is not to be used again. */
 export type LeaseOutcome = 'ok' | 'broken' | 'unhealthy';
-
-/** Why an item is replaced or removed although it works. */
-export type OutdatedReason = 'recycled' | 'drain' | 'resize';
 
 export interface SessionLease<T> {
   readonly item: T;
@@ -22,28 +19,6 @@ export interface SessionLease<T> {
  * primary, or a probe, which takes room and does not count as use.
  */
 export type LeaseUse = 'call' | 'primary' | 'probe';
-
-export interface PoolMember<T> extends Maintained, Ordered<PoolMember<T>> {
-  readonly item: T;
-  leases: number;
-  uses: number;
-  usedAt: number;
-  /** The number of its last use: uses within one millisecond have an order too. */
-  usedNumber: number;
-  healthyAt: number;
-  due: boolean;
-  /** Leases for calls so far. */
-  borrowed: number;
-  /**
-   * Why it is to be replaced, or false. It serves until its successor is open, or the pool can
-   * close it.
-   */
-  outdated: false | OutdatedReason;
-  /** Why it is leaving. */
-  closeReason: SessionCloseReason;
-  /** `leaving`: not leased any more, closed with its last lease. `gone`: closed or lost. */
-  state: 'serving' | 'leaving' | 'gone';
-}
 
 export interface PoolMembersDeps<T> {
   readonly clock: Clock;
@@ -69,7 +44,7 @@ export class PoolMembers<T> {
    * Serving items without those that calls have filled. Callers take the one used last, so surplus
    * items become idle.
    */
-  readonly #order = new UseOrder<PoolMember<T>>();
+  readonly #order = new UseOrder<T>();
   /** Serving items that are to be replaced, or have a pending successor. */
   readonly #marked = new Set<PoolMember<T>>();
   readonly #byItem = new Map<T, PoolMember<T>>();
@@ -179,23 +154,8 @@ export class PoolMembers<T> {
   }
 
   add(item: T): PoolMember<T> {
-    const now = this.#deps.clock.monotonic();
-    const times = { openedAt: now, usedAt: now, healthyAt: now };
-    const member: PoolMember<T> = {
-      item,
-      ...times,
-      usedNumber: ++this.#uses,
-      leases: 0,
-      uses: 0,
-      due: false,
-      borrowed: 0,
-      outdated: false,
-      closeReason: 'closed',
-      state: 'serving',
-      older: undefined,
-      newer: undefined,
-      linked: false,
-    };
+    const member = new PoolMember(item, this.#deps.clock.monotonic());
+    member.usedNumber = ++this.#uses;
     this.#serving.add(member);
     this.#byItem.set(item, member);
     this.#order.touch(member);

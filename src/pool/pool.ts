@@ -7,7 +7,8 @@ import { WaitQueue } from '../core/time/wait-queue.ts';
 import { type PoolErrors, PROXY_POOL_ERRORS } from './errors.ts';
 import type { ProbeResult } from './health.ts';
 import { keptItems, MIN_OPENING_WAIT_MS, type PoolLimits } from './maintenance.ts';
-import { type OutdatedReason, type PoolMember, PoolMembers, type SessionLease } from './members.ts';
+import type { OutdatedReason, PoolMember } from './member.ts';
+import { PoolMembers, type SessionLease } from './members.ts';
 import { type OpeningResult, Openings } from './openings.ts';
 import type { SessionQuota } from './session-quota.ts';
 import { Sweeper } from './sweeper.ts';
@@ -36,9 +37,9 @@ export interface PoolDeps<T> {
   /** Called when an opened item serves. */
   readonly onOpened?: () => void;
   /** Called when an item becomes the primary. */
-  readonly onPrimary: (item: T) => void;
+  readonly onPrimary?: (item: T) => void;
   /** Called when an item could not be opened that is not only for callers, who get the error. */
-  readonly onOpenFailed: (error: unknown) => void;
+  readonly onOpenFailed?: (error: unknown) => void;
   /** The error for a caller of the primary; `failure` is undefined where its wait is over. */
   readonly refusal: (failure: unknown) => Error;
   /** Default: errors that name the options of the command line. */
@@ -325,16 +326,6 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Closes up to `most` items that were unused for `idleMs`, longest unused first. */
-  retireIdle(most: number, idleMs: number): number {
-    const now = this.#deps.clock.monotonic();
-    const idle = this.#members.serving.filter(({ uses, usedAt }) => uses === 0 && now - usedAt >= idleMs);
-    const retired = idle.slice(0, Math.max(0, most));
-    for (const member of retired) this.#members.retire(member, 'idle');
-    this.#advance();
-    return retired.length;
-  }
-
   /**
    * Replaces all current items one by one. Each serves until its successor is open, where there is
    * room.
@@ -425,7 +416,7 @@ export class Pool<T> {
 
   #setPrimary(member: PoolMember<T> | undefined): void {
     this.#primary = member;
-    if (member) this.#deps.onPrimary(member.item);
+    if (member) this.#deps.onPrimary?.(member.item);
   }
 
   /** Items that stay when others are replaced. */
@@ -560,7 +551,7 @@ export class Pool<T> {
     if (this.#ending.signal.aborted) return;
     if (!abandoned) {
       const { clock, onOpenFailed, refusal, retryDelayMs } = this.#deps;
-      if (renews || this.#limits.keepsOpen || !this.#adopted) onOpenFailed(error);
+      if (renews || this.#limits.keepsOpen || !this.#adopted) onOpenFailed?.(error);
       this.#lastFailure = error;
       this.#failures++;
       this.#stopped = true;

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../core/time/clock.ts';
-import { isHealthy, type ProbeResult } from './health.ts';
+import { checkHealth, type ProbeResult } from './health.ts';
 import { type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
-import type { PoolMember, PoolMembers } from './members.ts';
+import type { PoolMember } from './member.ts';
+import type { PoolMembers } from './members.ts';
 
 export interface SweeperDeps<T> {
   readonly members: PoolMembers<T>;
@@ -65,18 +66,12 @@ export class Sweeper<T> {
   async #check(member: PoolMember<T>): Promise<void> {
     const { members, limits, clock, ending, probe, onChecked } = this.#deps;
     const { item, release } = members.lease(member, 'probe');
-    let failure: unknown;
-    const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };
-    const healthy = await isHealthy(
-      check,
-      (method, signal) =>
-        probe(item, method, signal).catch((error: unknown) => {
-          failure = error;
-          throw error;
-        }),
+    const { healthy, error } = await checkHealth(
+      { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock },
+      (method, signal) => probe(item, method, signal),
       ending,
     );
-    if (!ending.aborted) onChecked(item, healthy, healthy ? undefined : failure);
+    if (!ending.aborted) onChecked(item, healthy, error);
     release(healthy ? 'ok' : 'unhealthy');
   }
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isHealthy, type ProbeResult } from '../../src/pool/health.ts';
+import { checkHealth, type ProbeResult } from '../../src/pool/health.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 type Does = ProbeResult | 'hangs' | 'fails';
@@ -7,7 +7,7 @@ type Does = ProbeResult | 'hangs' | 'fails';
 async function check(methods: string[], does: Record<string, Does>) {
   const clock = new FakeClock();
   const asked: string[] = [];
-  const verdict = isHealthy(
+  const verdict = checkHealth(
     { methods, timeoutMs: 5_000, clock },
     (method, signal) => {
       asked.push(method);
@@ -20,7 +20,7 @@ async function check(methods: string[], does: Record<string, Does>) {
   );
   await clock.advance(60_000);
   expect(clock.timers).toBe(0);
-  return { well: await verdict, asked };
+  return { well: (await verdict).healthy, asked };
 }
 
 it.each<[string, string[], Record<string, Does>, boolean, string[]]>([
@@ -58,13 +58,13 @@ it.each<[string, string[], Record<string, Does>, boolean, string[]]>([
 it('a health check ends with the signal of its pool, and leaves no timer', async () => {
   const clock = new FakeClock();
   const ending = new AbortController();
-  const verdict = isHealthy(
+  const verdict = checkHealth(
     { methods: ['ping', 'tools/list'], timeoutMs: 5_000, clock },
     (_method, signal) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     ending.signal,
   );
   ending.abort(new Error('ending'));
-  expect(await verdict).toBe(false);
+  expect(await verdict).toMatchObject({ healthy: false });
   expect(clock.timers).toBe(0);
 });

@@ -101,16 +101,20 @@ describe('resize', () => {
     expect([rig.pool.count, rig.closed.length]).toEqual([1, 1]);
   });
 
-  it('retireIdle closes the items that were unused longest, and no leased one', async () => {
-    const rig = await warmed(0, 3);
-    const leases = [await rig.lease(), await rig.lease(), await rig.lease()];
-    leases[2]?.release('ok');
-    await rig.clock.advance(1_000);
-    leases[0]?.release('ok');
-    await rig.clock.advance(1_000);
-    expect(rig.pool.retireIdle(5, 1_500)).toBe(1);
+  it('retire closes an unused item at once, and a leased one when it returns', async () => {
+    const rig = await warmed(0, 2);
+    const leases = [await rig.lease(), await rig.lease()];
+    leases[1]?.release('ok');
+    expect([rig.pool.retire(0, 'idle'), rig.pool.retire(1, 'idle'), rig.pool.retire(1, 'idle')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
     await settle();
-    expect(rig.closed).toEqual([2]);
+    expect(rig.closed).toEqual([1]);
+    leases[0]?.release('ok');
+    await settle();
+    expect(rig.closed).toEqual([1, 0]);
   });
 });
 

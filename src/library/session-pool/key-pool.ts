@@ -43,9 +43,9 @@ export class KeyPool<C extends PoolClient> {
   readonly key: string;
   readonly parts: KeyParts;
   readonly engine: Pool<PooledSession<C>>;
+  readonly opener: SessionOpener<C>;
   readonly tools: PoolToolList;
   readonly #deps: KeyPoolDeps<C>;
-  readonly #opener: SessionOpener<C>;
   readonly #affinity = new AffinityKeys<C>();
   #size: KeySize;
   /** A session was lost since the last opening. */
@@ -78,7 +78,7 @@ export class KeyPool<C extends PoolClient> {
     this.#size = size;
     this.#headers = headers;
     this.usedAt = clock.monotonic();
-    this.#opener = new SessionOpener({ config, key, counts, hooks, opening: deps.opening });
+    this.opener = new SessionOpener({ config, key, counts, hooks, opening: deps.opening });
     this.tools = new PoolToolList({
       clock,
       ttlMs: config.toolCacheTtlMs,
@@ -101,8 +101,6 @@ export class KeyPool<C extends PoolClient> {
         hooks.call('onHealthCheckFailed', { sessionId: session.id, key, error });
       },
       onOpened: deps.onChanged,
-      onPrimary: () => undefined,
-      onOpenFailed: () => undefined,
       refusal: (failure) => connectFailed(failure),
       errors: SESSION_POOL_ERRORS,
     });
@@ -120,16 +118,6 @@ export class KeyPool<C extends PoolClient> {
   /** True where as many sessions as the minimum serve. */
   get isFilled(): boolean {
     return this.engine.count >= this.#size.min;
-  }
-
-  /** True where the circuit breaker would refuse to open a session at this moment. */
-  get isCircuitOpen(): boolean {
-    return this.#opener.isRefusing;
-  }
-
-  /** Why the last opening failed; undefined after a success. */
-  get lastFailure(): unknown {
-    return this.#opener.lastFailure;
   }
 
   /** The headers of requests that belong to no borrow. */
@@ -206,16 +194,27 @@ export class KeyPool<C extends PoolClient> {
 
   /** The facts by which the autoscaler decides. */
   scaleFacts(): Omit<ScaleFacts, 'averageWaitMs' | 'floor'> {
-    const { engine, active } = this;
-    const unused = engine.serving.find(({ uses }) => uses === 0);
-    const longestIdleMs = unused ? this.#deps.config.clock.monotonic() - unused.usedAt : 0;
-    return { ...this.#size, active, open: engine.count, longestIdleMs };
+    const [oldest] = this.#unused;
+    const longestIdleMs = oldest ? this.#deps.config.clock.monotonic() - oldest.usedAt : 0;
+    return { ...this.#size, active: this.active, open: this.engine.count, longestIdleMs };
+  }
+
+  /** Longest unused first. */
+  get #unused() {
+    return this.engine.serving.filter(({ uses }) => uses === 0);
+  }
+
+  /** Closes up to `most` sessions that were unused for `idleMs`, longest unused first. */
+  retireIdle(most: number, idleMs: number): void {
+    const latest = this.#deps.config.clock.monotonic() - idleMs;
+    const idle = this.#unused.filter(({ usedAt }) => usedAt <= latest);
+    for (const { item } of idle.slice(0, Math.max(0, most))) this.engine.retire(item, 'idle');
   }
 
   /** When the session was used that was unused longest, and is not needed for the minimum. */
   get surplusSince(): number | undefined {
     if (this.engine.count <= this.#size.min) return undefined;
-    return this.engine.serving.find(({ uses }) => uses === 0)?.usedAt;
+    return this.#unused[0]?.usedAt;
   }
 
   metrics(): PoolKeyMetrics {
@@ -232,7 +231,7 @@ export class KeyPool<C extends PoolClient> {
       maxSessions: this.#size.max,
       hits,
       misses,
-      circuit: this.#opener.circuit,
+      circuit: this.opener.circuit,
     };
   }
 
@@ -247,7 +246,7 @@ export class KeyPool<C extends PoolClient> {
     // To the engine, also the first caller waits for a successor.
     const cause = reason === 'recovery' && !this.#hasLost ? 'demand' : reason;
     this.#hasLost = false;
-    return this.#opener.open({ endpoint, headers: this.#headers, observe }, cause, signal);
+    return this.opener.open({ endpoint, headers: this.#headers, observe }, cause, signal);
   }
 
   /** Observes the transport of a session, also while it is opened. */

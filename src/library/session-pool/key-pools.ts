@@ -194,7 +194,7 @@ export class KeyPools<C extends PoolClient> {
       oldest = other;
       since = unusedSince;
     }
-    oldest?.engine.retireIdle(1, 0);
+    oldest?.retireIdle(1, 0);
   }
 
   resize(size: KeySize): void {

@@ -96,7 +96,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
       throw error;
     }
     if (this.#state !== 'started' || this.#keys.main !== pool) throw shuttingDown();
-    const { lastFailure } = pool;
+    const { lastFailure } = pool.opener;
     if (pool.engine.count === 0 && isFaultOfProgram(lastFailure)) {
       await this.shutdown();
       throw lastFailure;
@@ -156,7 +156,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
    * @throws SessionPoolError callback-failed, as `session`.
    */
   isCircuitOpen(caller: CallerOptions = NO_OPTIONS): boolean {
-    return this.#keys.find(caller)?.isCircuitOpen === true;
+    return this.#keys.find(caller)?.opener.isRefusing === true;
   }
 
   /** The borrowed sessions and the callers that wait, of all keys. */
@@ -340,7 +340,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
           else this.#counts.autoscaleDowns++;
           const surplus = pool.size.min - min;
           this.#keys.resize({ min, max });
-          if (surplus > 0) pool.engine.retireIdle(surplus, autoscale.scaleDownIdleMs);
+          pool.retireIdle(surplus, autoscale.scaleDownIdleMs);
           this.#hooks.call('onAutoscale', { direction, minSessions: min });
         },
       })
