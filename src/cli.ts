@@ -3,6 +3,7 @@ import { COMMANDS, type CommandName, DEMO_FAULTS } from './command-table.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './commands/exit-codes.ts';
 import { Output } from './commands/output.ts';
 import { measures, type Observers, serve } from './commands/serve.ts';
+import type { WorkerParts } from './commands/workers.ts';
 import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
 import { causeText } from './core/errors/errors.ts';
@@ -175,19 +176,33 @@ async function loadObservers(settings: Settings): Promise<Observers> {
   return asked ? { startTelemetry, ...others } : others;
 }
 
-async function loadLimits({ limits }: Settings): Promise<Pick<Observers, 'SharedLimits'>> {
-  if (limits === undefined) return {};
-  const { SharedLimits } = await import('./limits/shared-limits.ts');
-  return { SharedLimits };
+async function loadLimits({
+  limits: url,
+  endpoint,
+  limitReplicas: minReplicas,
+}: Settings): Promise<Pick<Observers, 'openLimits'>> {
+  if (url === undefined) return {};
+  const { redisLimits } = await import('./limits/shared-limits.ts');
+  return { openLimits: (events) => redisLimits({ url, endpoint, minReplicas, clock: systemClock, events }) };
+}
+
+async function loadWorkers(settings: Settings): Promise<number | WorkerParts> {
+  const { runWorkers } = await import('./commands/workers.ts');
+  return runWorkers(settings);
 }
 
 async function serveUntilLeft(args: Arguments): Promise<number> {
   const outcome = await readSettings(args, process.env);
   if ('problems' in outcome) return usage(outcome.problems);
-  const serving = serve(outcome.settings, {
-    ...(await loadObservers(outcome.settings)),
-    ...(await loadLimits(outcome.settings)),
+  const worker = outcome.settings.workers === undefined ? undefined : await loadWorkers(outcome.settings);
+  if (typeof worker === 'number') return worker;
+  const { settings } = worker ?? outcome;
+  const serving = serve(settings, {
+    ...(await loadObservers(settings)),
+    ...(await loadLimits(settings)),
+    ...worker?.observers,
   });
+  worker?.obey(serving);
   let signals = 0;
   // SIGHUP renews sessions and connections. On Windows it means that the console closes.
   const hangsUp = process.platform === 'win32';
@@ -203,7 +218,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
     });
   }
   // A listener serves clients that did not start it, so its parent process does not matter.
-  if (outcome.settings.servesStdio) {
+  if (settings.servesStdio) {
     const parent = process.ppid;
     setInterval(() => {
       if (process.ppid !== parent) serving.leave('the parent process is gone');

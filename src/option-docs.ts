@@ -199,7 +199,7 @@ const keysOf = (name: string, about: string, options: readonly (readonly [string
 /** Options of the socket, which belongs to the server of the program. */
 const OF_SOCKET: ReadonlySet<string> = new Set([
   ...['listen', 'stdio', 'listenTlsCert', 'listenTlsKey', 'listenClientCa'],
-  ...['maxClientsPerAddress', 'maxHeaders', 'drainDelay', 'readyCheck'],
+  ...['maxClientsPerAddress', 'maxHeaders', 'drainDelay', 'readyCheck', 'workers'],
 ]);
 
 const HEADING = ['// Made by `npm run docs` from the option tables.', ''];

@@ -55,6 +55,7 @@ import {
   sessionHeaderProblems,
   upstreamOptions,
 } from './upstream/options.ts';
+import { workersOptions, workersProblems } from './workers/options.ts';
 
 /** All options of the proxy, in the order of help and tables. */
 export const OPTIONS = {
@@ -110,6 +111,7 @@ export const OPTIONS = {
   drainTimeout: relayOptions.drainTimeout,
   lazy: lazyOptions.lazy,
   ...listenerOptions,
+  ...workersOptions,
   ...statusOptions,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
@@ -252,6 +254,8 @@ export async function readSettings(
     const problem = bundleProblem(bundle.path);
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
+
+  problems.push(...workersProblems(values, from));
 
   problems.push(...oauthProblems(values, from));
   problems.push(...statusProblems(values, from));

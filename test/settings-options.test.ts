@@ -93,6 +93,7 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
       'sseKeepalive',
       'drainDelay',
       'readyCheck',
+      'workers',
     ].map((key) => [key, ['--listen', '127.0.0.1:0']]),
   ),
 };
@@ -151,6 +152,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
         listenPath: '/tools',
+        workers: 'auto',
         listenIssuer: 'https://auth.example.com/tenant',
         status: '127.0.0.1:0',
         statusToken: 'a-token-of-enough-characters',

@@ -1,3 +1,4 @@
+import type { ListenPrivately } from '../client/http/open-server.ts';
 import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
@@ -38,6 +39,7 @@ export async function listen(
   proxy: McpProxy,
   events: Events,
   readinessOf: () => Promise<Readiness>,
+  privately?: ListenPrivately,
 ): Promise<RunningListener> {
   const { address, tls: tlsFiles, identityMap, drainTimeout, drainDelayMs } = settings.listener;
   const drainMs = drainTimeout * 1_000;
@@ -67,6 +69,7 @@ export async function listen(
     forwardedHeaders,
     tokens,
     tls,
+    privately,
     users,
     clock: systemClock,
     handlers: relay,

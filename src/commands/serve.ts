@@ -1,3 +1,4 @@
+import type { ListenPrivately } from '../client/http/open-server.ts';
 import type { Readiness } from '../client/http/readiness.ts';
 import { readStdin } from '../client/stdio/stdio.ts';
 import { StdoutWriter } from '../client/stdio/stdout.ts';
@@ -60,8 +61,14 @@ export interface Observers {
   readonly measure?: (deps: MeasureDeps) => ProxyMetrics;
   readonly publish?: (deps: PublishDeps) => CloudWatchPublisher | undefined;
   readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
-  /** The class behind --limits. */
-  readonly SharedLimits?: typeof SharedLimits;
+  /** Opens the limits that several processes share. */
+  readonly openLimits?: (events: Events) => SharedLimits;
+  /** Present in a worker, whose primary process opens the address. */
+  readonly worker?: {
+    readonly listenPrivately: ListenPrivately;
+    /** Called with the address when the listener is open. */
+    readonly listening: (url: string) => void;
+  };
 }
 
 /** True where an option needs metrics. */
@@ -82,7 +89,7 @@ interface Served {
  */
 export function serve(
   settings: Settings,
-  { startTelemetry, writeAccessLog, measure, publish, serveStatus, SharedLimits: Shared }: Observers = {},
+  { startTelemetry, writeAccessLog, measure, publish, serveStatus, openLimits, worker }: Observers = {},
 ): Serving {
   const events = new Events();
   const log = logEvents(events, {
@@ -103,11 +110,7 @@ export function serve(
   // Before the proxy, which reports the secrets of the settings.
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
   const takeEarly = isMeasured ? keepEvents(events) : undefined;
-  const { limits: url, limitReplicas: minReplicas } = settings;
-  const sharedLimits =
-    url === undefined || !Shared
-      ? undefined
-      : new Shared({ url, endpoint, minReplicas, clock: systemClock, events });
+  const sharedLimits = openLimits?.(events);
   const proxy = new McpProxy(settings, { clock: systemClock, events, sharedLimits });
   let state: () => ListenerState | undefined = () => undefined;
   const metrics =
@@ -176,7 +179,7 @@ export function serve(
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
     listening &&
-    listen({ ...settings, listener: listening }, proxy, events, readinessOf).catch(
+    listen({ ...settings, listener: listening }, proxy, events, readinessOf, worker?.listenPrivately).catch(
       (error: unknown): RunningListener => {
         cannotListen(error);
         return {
@@ -191,8 +194,9 @@ export function serve(
   listener?.then((running) => {
     state = running.state;
     signerOf = running.signerOf;
+    if (running.url !== '') worker?.listening(running.url);
   });
-  if (process.stderr.isTTY) {
+  if (process.stderr.isTTY && !worker) {
     if (stdio && process.stdin.isTTY) process.stderr.write(TERMINAL_HINT);
     listener?.then(({ url }) => {
       if (url !== '') process.stderr.write(`mcp-sigv4-proxy: listening on ${url} (press Ctrl-C to end)\n`);

@@ -81,6 +81,6 @@ async function sharedLimitsOf(
   events: Events,
 ): Promise<SharedLimits | undefined> {
   if (url === undefined) return undefined;
-  const { SharedLimits } = await import('../limits/shared-limits.ts');
-  return new SharedLimits({ url, endpoint, minReplicas, clock, events });
+  const { redisLimits } = await import('../limits/shared-limits.ts');
+  return redisLimits({ url, endpoint, minReplicas, clock, events });
 }

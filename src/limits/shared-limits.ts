@@ -4,14 +4,16 @@ import type { ConcurrencyLimiter, LimiterOptions, RateLimiter } from '../core/pi
 import type { Clock } from '../core/time/clock.ts';
 import { Link } from './link.ts';
 import type { BucketLimit } from './rate-bucket.ts';
-import { type RedisTarget, readRedisUrl } from './redis-url.ts';
+import { readRedisUrl } from './redis-url.ts';
 import { SharedConcurrency } from './shared-concurrency.ts';
 import { SharedRate } from './shared-rate.ts';
 import type { LimitStore, StoreDeps } from './store.ts';
 
 export interface SharedLimitsOptions {
-  /** A valid value of `--limits`. */
-  readonly url: string;
+  /** The place of the store, for texts. */
+  readonly where: string;
+  /** Connects to the store; called with the first call. */
+  readonly open: (deps: StoreDeps) => LimitStore | Promise<LimitStore>;
   /** The limits of different endpoints are different limits. */
   readonly endpoint: URL;
   readonly minReplicas: number;
@@ -19,18 +21,10 @@ export interface SharedLimitsOptions {
   readonly events: Events;
 }
 
-/** Opens the store of a target; replaced in tests. */
-export type OpenStore = (target: RedisTarget, deps: StoreDeps) => Promise<LimitStore>;
-
-const openRedis: OpenStore = async (target, deps) => {
-  const { redisStore } = await import('./redis-store.ts');
-  return redisStore(target, deps);
-};
-
 /** Characters of a hash that tell endpoints apart. */
 const HASH_CHARACTERS = 12;
 
-/** The limits that this process shares with others through Redis. Connects with the first call. */
+/** The limits that this process shares with others. Connects to their store with the first call. */
 export class SharedLimits {
   readonly #link: Link;
   readonly #options: SharedLimitsOptions;
@@ -39,25 +33,22 @@ export class SharedLimits {
   readonly #concurrency = new Map<string, SharedConcurrency>();
   readonly #reported = new Set<string>();
 
-  constructor(options: SharedLimitsOptions, openStore: OpenStore = openRedis) {
-    const { url, endpoint, clock, events, minReplicas } = options;
-    const read = readRedisUrl(url);
-    if ('problem' in read) throw new TypeError(`--limits ${read.problem}`);
-    const { target } = read;
+  constructor(options: SharedLimitsOptions) {
+    const { where, open, endpoint, clock, events, minReplicas } = options;
     this.#options = options;
     this.#scope = createHash('sha256')
       .update(`${endpoint.origin}${endpoint.pathname}${endpoint.search}`)
       .digest('hex')
       .slice(0, HASH_CHARACTERS);
     this.#link = new Link({
-      open: () =>
-        openStore(target, {
+      open: async () =>
+        open({
           replica: this.#replica,
           onFree: (key) => this.#concurrency.get(key)?.wake(),
           onError: (error) => this.#link.noteError(error),
           random: () => clock.random(),
         }),
-      where: target.nodes.map(({ host, port }) => `${host}:${port}`).join(', '),
+      where,
       minReplicas,
       clock,
       events,
@@ -104,4 +95,25 @@ export class SharedLimits {
   #keyOf(key: string): string {
     return `${this.#scope}:${key}`;
   }
+}
+
+/** The options of limits in Redis. */
+export interface RedisLimitsOptions extends Omit<SharedLimitsOptions, 'where' | 'open'> {
+  /** A valid value of `--limits`. */
+  readonly url: string;
+}
+
+/** Shares the limits through the Redis server of `--limits`. */
+export function redisLimits({ url, ...options }: RedisLimitsOptions): SharedLimits {
+  const read = readRedisUrl(url);
+  if ('problem' in read) throw new TypeError(`--limits ${read.problem}`);
+  const { target } = read;
+  return new SharedLimits({
+    ...options,
+    where: target.nodes.map(({ host, port }) => `${host}:${port}`).join(', '),
+    open: async (deps) => {
+      const { redisStore } = await import('./redis-store.ts');
+      return redisStore(target, deps);
+    },
+  });
 }

@@ -231,7 +231,7 @@ export class SharedRate implements RateLimiter {
     const retryAfterMs = Math.ceil(waitMs);
     return new ProxyError(
       'rate-limited',
-      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}), which all processes with these --limits share: ${waiting} are waiting here. This one would be sent in ${toSeconds(retryAfterMs)} s, and the longest wait is ${toSeconds(longestMs)} s${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}), which several processes share: ${waiting} are waiting here. This one would be sent in ${toSeconds(retryAfterMs)} s, and the longest wait is ${toSeconds(longestMs)} s${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
       { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
     );
   }

@@ -57,6 +57,9 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'listener.not-ready': 'warn',
   'listener.ready': 'info',
   'listener.leaving': 'info',
+  'worker.started': 'info',
+  'worker.ended': 'info',
+  'worker.died': 'error',
   'client.refused': 'warn',
   'tool.call-refused': 'warn',
   // No answer shows it: new tokens are refused while old ones stay valid.

@@ -46,7 +46,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'settings.ts': {
-    max: 340,
+    max: 350,
     reason: 'all option tables, and the one function that reads and checks them together',
   },
   'upstream/exchange/exchange.ts': {

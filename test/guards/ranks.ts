@@ -5,6 +5,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['endpoint'],
   ['client', 'layers', 'pool', 'observe', 'demo', 'snapshot'],
   ['upstream', 'limits'],
+  ['workers'],
   ['config-file.ts'],
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],

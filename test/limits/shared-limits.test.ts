@@ -15,10 +15,14 @@ function setUp({ ratePerSecond = 10, burst = 1 } = {}) {
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event), { detailed: true, secrets: false });
   const store = new MemoryStore(clock);
-  const limits = new SharedLimits(
-    { url: 'redis://127.0.0.1', endpoint: new URL('http://127.0.0.1/mcp'), minReplicas: 2, clock, events },
-    async () => store,
-  );
+  const limits = new SharedLimits({
+    where: '127.0.0.1:6379',
+    open: async () => store,
+    endpoint: new URL('http://127.0.0.1/mcp'),
+    minReplicas: 2,
+    clock,
+    events,
+  });
   const bucket = limits.rate('profile:', { ratePerSecond, burst });
   const handler = rateLimit({ of: () => bucket }, events)(async () => RESULT);
   const send = (id = 0) => handler(makeToolCall(id).call).catch((error: unknown) => error);

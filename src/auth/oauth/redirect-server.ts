@@ -78,7 +78,9 @@ function listen(server: Server, { hostname, port }: URL, preferred: number | und
   const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replace(/^\[|\]$/g, '');
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port === '' ? (preferred ?? 0) : Number(port), host, () => resolve());
+    // Exclusive: a worker must not share its port with the logins of other workers.
+    const address = { port: port === '' ? (preferred ?? 0) : Number(port), host, exclusive: true };
+    server.listen(address, () => resolve());
   });
 }
 

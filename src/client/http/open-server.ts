@@ -5,33 +5,42 @@ import type { ListenAddress, SocketAddress } from '../../core/http/listen-addres
 /** Connections that the system may accept before others are closed to make room. */
 export const BACKLOG = 511;
 /** Only the owner of the process may connect: the socket needs no token. */
-const SOCKET_MASK = 0o177;
+export const SOCKET_MASK = 0o177;
+
+/** Runs `listen` so that the socket that it creates is private to the user. */
+export type ListenPrivately = (listen: () => void) => void;
 
 /**
  * Listens on an address. A unix socket has the mode 0600 from its first moment, and replaces one
  * that a process has left behind.
+ * @param privately - for a process in whose place another one creates the socket.
  * @throws the error of the operating system, where the address cannot be listened on.
  */
-export async function openServer(server: Server, address: ListenAddress | SocketAddress): Promise<void> {
+export async function openServer(
+  server: Server,
+  address: ListenAddress | SocketAddress,
+  privately: ListenPrivately = withSocketMask,
+): Promise<void> {
   if (!('socketPath' in address)) {
     await listening(server, () => server.listen(address.port, address.host, BACKLOG));
     return;
   }
   const { socketPath } = address;
+  const listen = (): void => privately(() => server.listen(socketPath, BACKLOG));
   try {
-    await listening(server, () => listenPrivately(server, socketPath));
+    await listening(server, listen);
   } catch (error) {
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     if (!isTaken || !(await removeStale(socketPath))) throw error;
-    await listening(server, () => listenPrivately(server, socketPath));
+    await listening(server, listen);
   }
 }
 
 /** The system creates the socket during `listen`, so that no other file gets this mask. */
-function listenPrivately(server: Server, path: string): void {
+function withSocketMask(listen: () => void): void {
   const mask = process.umask(SOCKET_MASK);
   try {
-    server.listen(path, BACKLOG);
+    listen();
   } finally {
     process.umask(mask);
   }
@@ -54,10 +63,10 @@ function listening(server: Server, listen: () => void): Promise<void> {
 }
 
 /**
- * Removes a socket without a listener.
+ * Removes a unix socket without a listener.
  * @returns false where it has a listener, or the path is no socket.
  */
-async function removeStale(path: string): Promise<boolean> {
+export async function removeStale(path: string): Promise<boolean> {
   const before = lstatSync(path, { throwIfNoEntry: false });
   if (!before) return true;
   if (!before.isSocket() || !(await refusesConnections(path))) return false;

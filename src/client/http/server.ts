@@ -29,7 +29,7 @@ import { bodyReadRefusal, boundedBody, givenBodyOf } from './given-body.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import { createNodeServer } from './node-server.ts';
-import { openServer } from './open-server.ts';
+import { type ListenPrivately, openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
 import { countHostHeaders, pathOf, shareOfCaller } from './request-head.ts';
 import type { Caller, HttpHandlers, Route } from './route.ts';
@@ -65,6 +65,8 @@ export interface HttpListenerOptions
   extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users' | 'identityMap'> {
   /** Undefined: plain HTTP. Closed by the caller. */
   readonly tls?: WatchedFiles<TlsMaterial> | undefined;
+  /** Makes a unix socket private where another process creates it. */
+  readonly privately?: ListenPrivately | undefined;
   /** The valid tokens; opened and closed by the caller. */
   readonly tokens: Tokens;
   /** Undefined without --listen-issuer. */
@@ -160,7 +162,7 @@ export class HttpListener {
   static async open(options: HttpListenerOptions): Promise<HttpListener> {
     const server = createNodeServer(options);
     const listener = new HttpListener(options, server);
-    await openServer(server, options.address);
+    await openServer(server, options.address, options.privately);
     // On EMFILE, open connections are served and later ones may succeed.
     server.on('error', () => undefined);
     return listener;

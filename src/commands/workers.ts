@@ -1,0 +1,108 @@
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import { removeStale } from '../client/http/open-server.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { Events } from '../core/pipeline/events.ts';
+import { plainText } from '../core/system/plain-text.ts';
+import { systemClock } from '../core/time/clock.ts';
+import { logEvents } from '../observe/log.ts';
+import type { LogLevel } from '../observe/options.ts';
+import type { Settings } from '../settings.ts';
+import { LimitServer } from '../workers/limit-server.ts';
+import { workerCount } from '../workers/options.ts';
+import { createFork } from '../workers/primary.ts';
+import { settingsOfWorker } from '../workers/share.ts';
+import { Supervisor } from '../workers/supervisor.ts';
+import { takePlace, Worker } from '../workers/worker.ts';
+import type { Observers } from './serve.ts';
+
+/** Added to the drain time of a worker: it closes connections and flushes logs afterwards. */
+const DRAIN_MARGIN_MS = 10_000;
+
+/** The part of one worker in serving. */
+export interface WorkerParts {
+  /** Its share of the settings. */
+  readonly settings: Settings;
+  readonly observers: Pick<Observers, 'openLimits' | 'worker'>;
+  readonly obey: Worker['obey'];
+}
+
+/**
+ * Runs the workers of --workers in the primary process, or joins it as a worker.
+ * @returns the exit code of the primary process, or the parts of a worker.
+ */
+export async function runWorkers(settings: Settings): Promise<number | WorkerParts> {
+  if (!cluster.isWorker) return supervise(settings);
+  const worker = new Worker(takePlace(process.env));
+  const { listenPrivately, listening } = worker;
+  const { limits, endpoint } = settings;
+  return {
+    settings: settingsOfWorker(settings, worker.place),
+    observers: {
+      worker: { listenPrivately, listening },
+      // Redis shares the limits of workers as those of any processes.
+      ...(limits === undefined
+        ? { openLimits: (events) => worker.openLimits(endpoint, systemClock, events) }
+        : {}),
+    },
+    obey: (controlled) => worker.obey(controlled),
+  };
+}
+
+async function supervise(settings: Settings): Promise<number> {
+  const { workers = '', listener, fromFile, logLevel, logFile, logFormat } = settings;
+  const { address, drainDelayMs = 0, drainTimeout = 0 } = listener ?? {};
+  if (address && 'socketPath' in address) await removeStale(address.socketPath).catch(() => false);
+  const count = workerCount(workers, settings, availableParallelism());
+  const events = new Events();
+  const log = logEvents(events, { level: logLevel as LogLevel, file: logFile, format: logFormat });
+  const report = (message: string): void => {
+    process.stderr.write(plainText(`mcp-sigv4-proxy: ${message}\n`));
+  };
+  const limits = new LimitServer(systemClock, count, (worker, key) =>
+    supervisor.slots[Number(worker)]?.process?.send({ type: 'limit.free', key }),
+  );
+  const supervisor = new Supervisor({
+    count,
+    clock: systemClock,
+    events,
+    fork: createFork(fromFile),
+    onMessage: ({ index, process: worker }, message) => {
+      if (message.type !== 'limit.run') return;
+      const { id, operation, args } = message;
+      worker?.send({ type: 'limit.result', id, value: limits.run(String(index), operation, args) });
+    },
+    onGone: ({ index }) => limits.forget(String(index)),
+    onListening: (url) => {
+      if (process.stderr.isTTY) report(`listening on ${url} with ${count} workers (press Ctrl-C to end)`);
+    },
+    report,
+    longestDrainMs: drainDelayMs + drainTimeout * 1_000 + DRAIN_MARGIN_MS,
+  });
+  passSignals(supervisor, () => log.reopen());
+  process.on('uncaughtException', (error) => {
+    events.emit({ type: 'internal.fault', where: 'an uncaught exception', message: causeText(error) });
+    supervisor.leave('an internal fault', { atOnce: true, code: 1 });
+  });
+  supervisor.start();
+  const code = await supervisor.over;
+  await log.flush();
+  return code;
+}
+
+function passSignals(supervisor: Supervisor, reopen: () => void): void {
+  const hangsUp = process.platform === 'win32';
+  if (!hangsUp) {
+    process.on('SIGHUP', () => {
+      reopen();
+      supervisor.renew();
+    });
+  }
+  let signals = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', ...(hangsUp ? (['SIGHUP'] as const) : [])] as const) {
+    process.on(signal, () => {
+      if (++signals === 1) supervisor.leave(signal);
+      else void supervisor.stop().then(() => process.exit(1));
+    });
+  }
+}

@@ -1,0 +1,34 @@
+import type { LimitStore } from '../limits/store.ts';
+
+/** The operations of shared limits that the primary process runs for its workers. */
+export type LimitOperation = Exclude<keyof LimitStore, 'connected' | 'close'>;
+
+/** A message from the primary process to a worker. */
+export type ToWorker =
+  /** Drain and end. `atOnce` skips --drain-delay. */
+  | { readonly type: 'leave'; readonly how: string; readonly atOnce: boolean }
+  /** End now. */
+  | { readonly type: 'stop' }
+  /** The reaction to SIGHUP. */
+  | { readonly type: 'renew' }
+  | { readonly type: 'limit.result'; readonly id: number; readonly value: unknown }
+  /** A lease of this key is free, and it is this worker's turn. */
+  | { readonly type: 'limit.free'; readonly key: string };
+
+/** A message from a worker to the primary process. */
+export type ToPrimary =
+  /** Messages reach the worker from now on. */
+  | { readonly type: 'joined' }
+  /** The next address that the worker listens on, until `bound`, is a private unix socket. */
+  | { readonly type: 'binding' }
+  | { readonly type: 'bound' }
+  | { readonly type: 'listening'; readonly url: string }
+  | {
+      readonly type: 'limit.run';
+      readonly id: number;
+      readonly operation: LimitOperation;
+      readonly args: readonly unknown[];
+    };
+
+/** Sends a message; false where the other process has gone. */
+export type SendMessage<T> = (message: T) => boolean;

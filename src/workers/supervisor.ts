@@ -1,0 +1,215 @@
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
+import type { SendMessage, ToPrimary, ToWorker } from './messages.ts';
+import { decideRestart, NO_STARTS, type StartRecord } from './restarts.ts';
+import type { WorkerPlace } from './share.ts';
+
+/** How a process has ended. */
+export interface WorkerExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** A running worker, as the primary process sees it. */
+export interface WorkerProcess {
+  readonly pid: number | undefined;
+  readonly send: SendMessage<ToWorker>;
+  /** Ends the process at once. */
+  kill(): void;
+}
+
+export interface WorkerObserver {
+  onMessage(message: ToPrimary): void;
+  onExit(exit: WorkerExit): void;
+}
+
+export interface SupervisorDeps {
+  readonly count: number;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly fork: (place: WorkerPlace, observer: WorkerObserver) => WorkerProcess;
+  /** Receives the messages of workers that do not concern their lives. */
+  readonly onMessage: (slot: WorkerSlot, message: ToPrimary) => void;
+  /** Called when a worker has ended. */
+  readonly onGone: (slot: WorkerSlot) => void;
+  /** Called with the address when the first worker listens. */
+  readonly onListening: (url: string) => void;
+  /** Prints an error that ends the program. */
+  readonly report: (message: string) => void;
+  /** Longer than a worker needs to drain; one that has not ended then is killed. */
+  readonly longestDrainMs: number;
+}
+
+/** One of the workers, and those that had its place before. */
+export interface WorkerSlot {
+  readonly index: number;
+  process: WorkerProcess | undefined;
+  /** Monotonic. */
+  startedAt: number;
+  listens: boolean;
+  record: StartRecord;
+  restart: Timer | undefined;
+}
+
+/** Time for workers to end by themselves when they are told to end at once. */
+const STOP_MS = 500;
+
+/**
+ * Starts the workers, replaces those that die, and ends when all have ended. The first one starts
+ * alone, so that an address that cannot be used is reported once.
+ */
+export class Supervisor {
+  readonly #deps: SupervisorDeps;
+  readonly #slots: readonly WorkerSlot[];
+  #leaving: Extract<ToWorker, { readonly type: 'leave' }> | undefined;
+  #url: string | undefined;
+  #code = 0;
+  #finish: (code: number) => void = () => undefined;
+  /** Resolves with the exit code when all workers have ended. */
+  readonly over: Promise<number>;
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+    this.#slots = Array.from({ length: deps.count }, (_, index) => ({
+      index,
+      process: undefined,
+      startedAt: 0,
+      listens: false,
+      record: NO_STARTS,
+      restart: undefined,
+    }));
+    this.over = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  get slots(): readonly WorkerSlot[] {
+    return this.#slots;
+  }
+
+  /** Undefined until the first worker listens. */
+  get url(): string | undefined {
+    return this.#url;
+  }
+
+  get leaving(): boolean {
+    return this.#leaving !== undefined;
+  }
+
+  start(): void {
+    const [first] = this.#slots;
+    if (first) this.#fork(first);
+  }
+
+  /** Lets all workers drain. */
+  leave(how: string, { atOnce = false, code = 0 } = {}): void {
+    if (this.#leaving) return;
+    this.#leaving = { type: 'leave', how, atOnce };
+    this.#code = Math.max(this.#code, code);
+    this.#deps.events.emit({ type: 'client.gone', how });
+    for (const slot of this.#slots) {
+      slot.restart?.cancel();
+      slot.process?.send(this.#leaving);
+    }
+    this.#deps.clock.schedule(this.#deps.longestDrainMs, () => this.#killAll(), { keepAlive: false });
+    this.#finishIfOver();
+  }
+
+  /** Ends all workers at once. Resolves when they have ended. */
+  async stop(): Promise<void> {
+    this.leave('stopped', { atOnce: true, code: 1 });
+    for (const { process } of this.#slots) process?.send({ type: 'stop' });
+    this.#deps.clock.schedule(STOP_MS, () => this.#killAll());
+    await this.over;
+  }
+
+  /** Passes SIGHUP on. */
+  renew(): void {
+    for (const { process } of this.#slots) process?.send({ type: 'renew' });
+  }
+
+  #killAll(): void {
+    for (const { process } of this.#slots) process?.kill();
+  }
+
+  #fork(slot: WorkerSlot): void {
+    const { clock, fork, events, count } = this.#deps;
+    slot.restart = undefined;
+    slot.startedAt = clock.monotonic();
+    slot.listens = false;
+    const port = this.#isAnyoneListening ? 0 : portOf(this.#url);
+    const process = fork(
+      { index: slot.index, count, port },
+      {
+        onMessage: (message) => this.#receive(slot, message),
+        onExit: (exit) => this.#onExit(slot, exit),
+      },
+    );
+    slot.process = process;
+    events.emit({ type: 'worker.started', worker: slot.index, workerPid: process.pid });
+  }
+
+  get #isAnyoneListening(): boolean {
+    return this.#slots.some(({ listens }) => listens);
+  }
+
+  #receive(slot: WorkerSlot, message: ToPrimary): void {
+    if (message.type === 'joined') {
+      if (this.#leaving) slot.process?.send(this.#leaving);
+    } else if (message.type === 'listening') this.#onListening(slot, message.url);
+    this.#deps.onMessage(slot, message);
+  }
+
+  #onListening(slot: WorkerSlot, url: string): void {
+    slot.listens = true;
+    slot.record = { ...slot.record, failedStarts: 0 };
+    const isFirst = this.#url === undefined;
+    this.#url = url;
+    if (!isFirst) return;
+    this.#deps.onListening(url);
+    if (this.#leaving) return;
+    for (const other of this.#slots) if (other !== slot) this.#fork(other);
+  }
+
+  #onExit(slot: WorkerSlot, exit: WorkerExit): void {
+    const { clock, events, onGone, report } = this.#deps;
+    const workerPid = slot.process?.pid;
+    const life = { listened: slot.listens, aliveMs: clock.monotonic() - slot.startedAt };
+    slot.process = undefined;
+    slot.listens = false;
+    onGone(slot);
+    if (this.#leaving) {
+      this.#code = Math.max(this.#code, codeOf(exit));
+      this.#finishIfOver();
+      return;
+    }
+    if (this.#url === undefined) {
+      // A worker that ends by itself has printed the reason.
+      if (exit.signal !== null) report(`the first worker ${howOf(exit)} before it listened`);
+      this.leave('the first worker has ended', { code: codeOf(exit) });
+      return;
+    }
+    const decision = decideRestart(slot.record, life);
+    slot.record = decision.record;
+    const fields = { worker: slot.index, workerPid, message: `Worker ${slot.index} ${howOf(exit)}.` };
+    events.emit({ type: codeOf(exit) === 0 ? 'worker.ended' : 'worker.died', ...fields });
+    if ('giveUp' in decision) {
+      report(`worker ${slot.index} cannot be started: ${decision.giveUp}, and ${howOf(exit)} the last time`);
+      this.leave('a worker cannot be started', { code: 1 });
+    } else slot.restart = clock.schedule(decision.restartMs, () => this.#fork(slot));
+  }
+
+  #finishIfOver(): void {
+    if (this.#slots.every(({ process }) => process === undefined)) this.#finish(this.#code);
+  }
+}
+
+const codeOf = ({ code }: WorkerExit): number => code ?? 1;
+
+const howOf = ({ code, signal }: WorkerExit): string =>
+  signal === null ? `ended with exit code ${code}` : `was killed by ${signal}`;
+
+/** The port of a URL; 0 where it has none, as the URL of a unix socket. */
+function portOf(url: string | undefined): number {
+  return url !== undefined && URL.canParse(url) ? Number(new URL(url).port) : 0;
+}

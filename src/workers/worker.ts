@@ -1,0 +1,91 @@
+import cluster from 'node:cluster';
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock } from '../core/time/clock.ts';
+import { SharedLimits } from '../limits/shared-limits.ts';
+import { LimitClient } from './limit-client.ts';
+import type { SendMessage, ToPrimary, ToWorker } from './messages.ts';
+import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './share.ts';
+
+/** The parts of a serving process that the primary process controls. */
+export interface Controlled {
+  leave(how: string, atOnce?: boolean): void;
+  stop(): void;
+  renew(): void;
+}
+
+/** Reads the place of this worker, which its environment states, and removes it from there. */
+export function takePlace(env: NodeJS.ProcessEnv): WorkerPlace {
+  const place = readPlace(env[PLACE_VARIABLE] ?? '');
+  // A credential_process is not a worker.
+  delete env[PLACE_VARIABLE];
+  return place;
+}
+
+/** The side of a worker in its conversation with the primary process. */
+export class Worker {
+  readonly place: WorkerPlace;
+  readonly #limits = new LimitClient((message) => this.#send(message));
+
+  constructor(place: WorkerPlace) {
+    this.place = place;
+  }
+
+  /** The limits that all workers share. */
+  readonly openLimits = (endpoint: URL, clock: Clock, events: Events): SharedLimits =>
+    new SharedLimits({
+      where: 'the primary process',
+      open: this.#limits.open,
+      endpoint,
+      minReplicas: this.place.count,
+      clock,
+      events,
+    });
+
+  /**
+   * The primary process creates a unix socket while it handles the request to listen. Messages keep
+   * their order, so that nothing but the socket is created between these two.
+   */
+  readonly listenPrivately = (listen: () => void): void => {
+    this.#send({ type: 'binding' });
+    listen();
+    this.#send({ type: 'bound' });
+  };
+
+  /** Reports the address on which this worker listens. */
+  readonly listening = (url: string): void => {
+    this.#send({ type: 'listening', url });
+  };
+
+  /** Obeys the primary process from now on. */
+  obey(controlled: Controlled): void {
+    // Node would end the process at once; calls in flight may finish.
+    process.prependOnceListener('disconnect', () => {
+      if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
+      controlled.leave('the primary process has ended', true);
+    });
+    process.on('message', (message: ToWorker) => {
+      switch (message.type) {
+        case 'leave':
+          controlled.leave(message.how, message.atOnce);
+          break;
+        case 'stop':
+          controlled.stop();
+          process.exit(1);
+          break;
+        case 'renew':
+          controlled.renew();
+          break;
+        default:
+          this.#limits.receive(message);
+      }
+    });
+    this.#send({ type: 'joined' });
+  }
+
+  readonly #send: SendMessage<ToPrimary> = (message) => {
+    if (!process.connected) return false;
+    // The callback takes the error of a channel that closes meanwhile.
+    process.send?.(message, undefined, undefined, () => undefined);
+    return true;
+  };
+}

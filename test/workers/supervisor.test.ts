@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { Events } from '../../src/core/pipeline/events.ts';
+import type { ToWorker } from '../../src/workers/messages.ts';
+import type { WorkerPlace } from '../../src/workers/share.ts';
+import { Supervisor, type WorkerObserver } from '../../src/workers/supervisor.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+interface FakeWorker extends WorkerObserver {
+  readonly place: WorkerPlace;
+  readonly received: ToWorker['type'][];
+  listen(): void;
+}
+
+function setUp(count = 2) {
+  const clock = new FakeClock();
+  const workers: FakeWorker[] = [];
+  const reports: string[] = [];
+  const killed: number[] = [];
+  const supervisor = new Supervisor({
+    count,
+    clock,
+    events: new Events(),
+    fork: (place, observer) => {
+      const received: ToWorker['type'][] = [];
+      const at = workers.length;
+      const listen = () => observer.onMessage({ type: 'listening', url: 'http://127.0.0.1:8080/mcp' });
+      workers.push({ ...observer, place, received, listen });
+      return {
+        pid: at,
+        send: (message) => received.push(message.type) > 0,
+        kill: () => void killed.push(at),
+      };
+    },
+    onMessage: () => undefined,
+    onGone: () => undefined,
+    onListening: () => undefined,
+    report: (message) => reports.push(message),
+    longestDrainMs: 40_000,
+  });
+  supervisor.start();
+  const worker = (at: number): FakeWorker => {
+    const found = workers[at];
+    if (!found) throw new Error(`there is no worker ${at}`);
+    return found;
+  };
+  return { clock, supervisor, workers, worker, reports, killed };
+}
+
+describe('the supervisor of workers', () => {
+  it('the supervisor starts the further workers when the first one listens', () => {
+    const { workers, worker } = setUp(3);
+    expect(workers.map(({ place }) => place.index)).toEqual([0]);
+    worker(0).listen();
+    expect(workers.map(({ place }) => place.index)).toEqual([0, 1, 2]);
+  });
+
+  it('the supervisor ends with the code of a first worker that ends before it listens', async () => {
+    const { supervisor, worker, reports } = setUp();
+    worker(0).onExit({ code: 1, signal: null });
+    expect(await supervisor.over).toBe(1);
+    expect(reports).toEqual([]);
+  });
+
+  it('the supervisor reports a first worker that is killed before it listens', async () => {
+    const { supervisor, worker, reports } = setUp();
+    worker(0).onExit({ code: null, signal: 'SIGKILL' });
+    expect(await supervisor.over).toBe(1);
+    expect(reports).toEqual(['the first worker was killed by SIGKILL before it listened']);
+  });
+
+  it('the supervisor gives a new worker the place of the dead one', async () => {
+    const { worker, workers, clock } = setUp();
+    worker(0).listen();
+    worker(1).listen();
+    worker(0).onExit({ code: 1, signal: null });
+    expect(workers).toHaveLength(2);
+    await clock.advance(100);
+    expect(worker(2).place).toEqual({ index: 0, count: 2, port: 0 });
+  });
+
+  it('the supervisor gives the former port to a worker that starts where none listens', async () => {
+    const { worker, clock } = setUp();
+    worker(0).listen();
+    worker(0).onExit({ code: 1, signal: null });
+    await clock.advance(100);
+    expect(worker(2).place.port).toBe(8_080);
+  });
+
+  it('the supervisor passes the order to leave to a worker that was starting, and starts none', async () => {
+    const { supervisor, worker, workers, clock } = setUp();
+    worker(0).listen();
+    worker(0).onExit({ code: 1, signal: null });
+    supervisor.leave('SIGTERM');
+    supervisor.leave('SIGTERM');
+    expect(worker(1).received).toEqual(['leave']);
+    worker(1).onMessage({ type: 'joined' });
+    expect(worker(1).received).toEqual(['leave', 'leave']);
+    await clock.advance(1_000);
+    expect(workers).toHaveLength(2);
+    worker(1).onExit({ code: 0, signal: null });
+    expect(await supervisor.over).toBe(0);
+  });
+
+  it('the supervisor kills a worker that does not end within the longest drain', async () => {
+    const { supervisor, worker, clock, killed } = setUp();
+    worker(0).listen();
+    supervisor.leave('SIGTERM');
+    await clock.advance(39_999);
+    expect(killed).toEqual([]);
+    await clock.advance(1);
+    expect(killed).toEqual([0, 1]);
+  });
+});
