@@ -28,6 +28,7 @@ import { ServerExchange, type ServerExchangeDeps } from './exchange.ts';
 import { bodyReadRefusal, boundedBody, givenBodyOf } from './given-body.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
+import { endAfter, Leaving, QUIET_MS } from './leaving.ts';
 import { createNodeServer } from './node-server.ts';
 import { type ListenPrivately, openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
@@ -46,8 +47,6 @@ import type { WatchedFiles } from './watched-files.ts';
 const MAX_PIPELINED = 16;
 /** Bytes of an oversized body that are read, so that its sender can read the response. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
-/** After the listener stops, requests may still arrive on connections opened just before. */
-const LAST_REQUESTS_MS = 1_000;
 /** Time for the last responses to be sent, and for a client to finish a rejected request. */
 const CLOSE_MS = 2_000;
 
@@ -115,7 +114,8 @@ export class HttpListener {
   readonly #capacity: Capacity;
   /** Undefined where callers have no names. */
   readonly #sessions: SessionUsers | undefined;
-  #leaving = false;
+  /** Defined from the announcement on. */
+  #leaving: Leaving | undefined;
   /** `bytesRead` after the last response. While unchanged, the connection is idle. */
   readonly #bytesWhenIdle = new WeakMap<Socket, number>();
   /** Settles when the server is closed and so is every connection. */
@@ -224,7 +224,7 @@ export class HttpListener {
       request.resume();
       return;
     }
-    if (this.#leaving) this.#markLast(request, response);
+    if (this.#leaving?.isLast(request.socket)) this.#markLast(request, response);
     const faulty = framingRefusal(request.httpVersion, request.headers);
     if (faulty) {
       const address = this.#connections.addressOf(request.socket);
@@ -279,7 +279,7 @@ export class HttpListener {
     void verdict.then((found) => {
       release();
       if (response.destroyed || request.socket.destroyed) return;
-      if (this.#leaving) this.#markLast(request, response);
+      if (this.#leaving?.isLast(request.socket)) this.#markLast(request, response);
       follow(found);
     });
   }
@@ -329,6 +329,7 @@ export class HttpListener {
   /** Records that the connection is idle: further bytes belong to the next request. */
   #markIdle(socket: Socket): void {
     this.#bytesWhenIdle.set(socket, socket.bytesRead);
+    this.#leaving?.markIdle(socket);
   }
 
   #beginExchange(
@@ -579,25 +580,35 @@ export class HttpListener {
     return this.#activeOn(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
-  /** Reports not ready, and closes each connection after its next response. */
+  /** Reports not ready, and closes connections with few requests after their next response. */
   announce(): void {
-    this.#leaving = true;
-    for (const socket of this.#connections.sockets) {
-      for (const { response } of this.#activeOn(socket)) {
-        if (!response.headersSent) response.shouldKeepAlive = false;
-      }
-    }
+    if (this.#leaving) return;
+    this.#leaving = new Leaving(this.#options.clock);
+    for (const socket of this.#idleSockets()) this.#leaving.markIdle(socket);
   }
 
   /**
-   * Accepts no new connections. Requests already sent on open ones are served. Resolves when none
-   * is left, or after a moment.
+   * Accepts no new connections, and closes each open one after its next response, or when it stays
+   * without a request. Resolves when none is left, or after a moment.
    */
   async stopListening(): Promise<void> {
-    await waitForQuietTurn(this.#options.clock);
+    const { clock } = this.#options;
+    await waitForQuietTurn(clock);
     const closed = this.#stop();
+    this.#closeIdle((socket) => this.#leaving?.isQuiet(socket) === true);
+    this.#closeAfterResponse();
+    await settleWithin(clock, QUIET_MS, closed);
+    // In such a turn, all requests that have arrived were read.
+    await waitForQuietTurn(clock);
     this.#closeIdle();
-    await settleWithin(this.#options.clock, LAST_REQUESTS_MS, closed);
+  }
+
+  /** Each open connection closes after the response in flight, or else after the next one. */
+  #closeAfterResponse(): void {
+    if (!this.#leaving?.closeAll()) return;
+    for (const socket of this.#connections.sockets) {
+      for (const { response } of this.#activeOn(socket)) endAfter(response, this.#server && socket);
+    }
   }
 
   /** `http.Server.close` would also cut responses that are still being sent. */
@@ -610,18 +621,21 @@ export class HttpListener {
     return this.#closed;
   }
 
-  /** Closes connections without a request or a part of one. */
-  #closeIdle(): void {
-    if (!this.#server) return;
-    for (const socket of this.#connections.sockets) {
-      if (this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead)
-        socket.destroy();
-    }
+  /** Connections without a request or a part of one. */
+  #idleSockets(): Socket[] {
+    const isIdle = (socket: Socket): boolean =>
+      this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead;
+    return this.#server ? this.#connections.sockets.filter(isIdle) : [];
   }
 
-  /** Reports not ready and closes idle connections. */
+  #closeIdle(isDue: (socket: Socket) => boolean = () => true): void {
+    for (const socket of this.#idleSockets()) if (isDue(socket)) socket.destroy();
+  }
+
+  /** Reports not ready, closes idle connections, and each other one after its next response. */
   leave(): void {
     this.announce();
+    this.#closeAfterResponse();
     this.#closeIdle();
   }
 
