@@ -1,5 +1,5 @@
 // Writes the option tables into docs/options.md, .env.example, the manual page and the options of
-// the library, and the examples into the pages that quote them.
+// the library, the examples into the pages that quote them, and the guides for clients.
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +8,11 @@ import { build } from 'esbuild';
 
 const folder = await mkdtemp(join(tmpdir(), 'docs-'));
 try {
-  const outfile = join(folder, 'option-docs.mjs');
   await build({
-    entryPoints: ['src/option-docs.ts'],
-    outfile,
+    entryPoints: ['src/option-docs.ts', 'src/commands/config/guide.ts'],
+    entryNames: '[name]',
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     format: 'esm',
     platform: 'node',
@@ -22,11 +23,16 @@ try {
     logLevel: 'warning',
   });
   const { configSchemaText, envExample, libraryHandlerOptions, libraryOptions, manPage, pageWith } =
-    await import(pathToFileURL(outfile).href);
+    await import(pathToFileURL(join(folder, 'option-docs.mjs')).href);
   const examples = {};
   for (const name of await readdir('examples'))
     examples[name] = await readFile(join('examples', name), 'utf8');
+  const { clientGuides } = await import(pathToFileURL(join(folder, 'guide.mjs')).href);
+  await mkdir('docs/clients', { recursive: true });
+  for (const [name, guide] of Object.entries(await clientGuides()))
+    await writeFile(join('docs/clients', name), guide);
   for (const name of await readdir('docs')) {
+    if (!name.endsWith('.md')) continue;
     const path = join('docs', name);
     const page = await readFile(path, 'utf8');
     const renewed = pageWith(page, examples);

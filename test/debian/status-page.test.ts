@@ -1,21 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingVerify } from '../support/signing.ts';
 import { startWithStatus } from '../support/status-run.ts';
+import { violations } from './axe.ts';
 import { installed } from './installed.ts';
 
 const path = installed('chromium', 'chromium');
-const AXE = readFileSync(resolve('node_modules/axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly target: readonly string[] }[];
-}
-
 describe.skipIf(!path)('the status page', () => {
   let browser: Browser;
   beforeAll(async () => {
@@ -53,13 +45,6 @@ describe.skipIf(!path)('the status page', () => {
     await page.goto(run.status);
     return { ...run, page, call, foreign, faults };
   }
-
-  const violations = async (page: Page): Promise<readonly string[]> => {
-    // `evaluate` is not subject to the page's policy, which forbids foreign scripts.
-    await page.evaluate(AXE);
-    const found = (await page.evaluate('axe.run()')) as { violations: readonly Violation[] };
-    return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(' ')}`);
-  };
 
   it('the status page shows the slowest tool, the signer, why calls wait, and errors as text', async () => {
     const { page, call, foreign, faults } = await openPage();

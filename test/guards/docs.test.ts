@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
+import { clientGuides } from '../../src/commands/config/guide.ts';
 import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
 import { SHORTHANDS } from '../../src/config/shorthands.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
@@ -50,6 +51,13 @@ it('the schema of the configuration file is that of the code (npm run docs write
 
 it('the manual page is that of the code (npm run docs writes it)', () => {
   expect(read('man/mcp-sigv4-proxy.1')).toBe(manPage());
+});
+
+const GUIDES = readdirSync(join(ROOT, 'docs/clients')).map((name) => `docs/clients/${name}`);
+
+it('the guides of docs/clients/ are those of the table of clients (npm run docs writes them)', async () => {
+  const written = Object.fromEntries(GUIDES.map((path) => [path.replace('docs/clients/', ''), read(path)]));
+  expect(written).toEqual(await clientGuides());
 });
 
 it('every option is in --help-all, docs/options.md and .env.example', () => {
@@ -110,7 +118,7 @@ it('the check of links detects a missing file and a missing anchor', () => {
   ]);
 });
 
-it.each(DOC_PAGES)('the links of %s lead to existing files and anchors', (page) => {
+it.each([...DOC_PAGES, ...GUIDES])('the links of %s lead to existing files and anchors', (page) => {
   expect(brokenLinks(page, pageText(page))).toEqual([]);
 });
 

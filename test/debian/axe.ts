@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Page } from 'playwright-core';
+
+const AXE = readFileSync(resolve('node_modules/axe-core/axe.min.js'), 'utf8');
+
+interface Violation {
+  readonly id: string;
+  readonly nodes: readonly { readonly target: readonly string[] }[];
+}
+
+/** The faults of accessibility that axe-core finds on a page, with the elements. */
+export async function violations(page: Page): Promise<readonly string[]> {
+  // `evaluate` is not subject to the page's policy, which forbids foreign scripts.
+  await page.evaluate(AXE);
+  const found = (await page.evaluate('axe.run()')) as { violations: readonly Violation[] };
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(' ')}`);
+}

@@ -1,0 +1,153 @@
+import { posix } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors/errors.ts';
+import { violations } from './axe.ts';
+import { installed } from './installed.ts';
+import { buildSite, serveSite, sitePage, sitePages } from './site-server.ts';
+
+const BUILD_MS = 400_000;
+const BASE = '/mcp-sigv4-proxy/';
+const path = installed('chromium', 'chromium');
+
+beforeAll(buildSite, BUILD_MS);
+
+/** The values of an attribute on a page, decoded. */
+const attributes = (html: string, name: string): string[] =>
+  [...html.matchAll(new RegExp(`\\s${name}="([^"]*)"`, 'g'))].map(([, value = '']) =>
+    value.replaceAll('&amp;', '&'),
+  );
+
+describe('the files of the documentation site', () => {
+  it('each link of the site leads to a page that exists, and each anchor to a heading on it', () => {
+    const pages = new Map(sitePages().map((page) => [page, sitePage(page)]));
+    expect(pages.size).toBeGreaterThan(150);
+    const dead: string[] = [];
+    let checked = 0;
+    for (const [page, html] of pages) {
+      for (const href of attributes(html.replace(/<head>[\s\S]*?<\/head>/, ''), 'href')) {
+        if (/^(https?|mailto):/.test(href)) continue;
+        const [target = '', anchor] = decodeURIComponent(href).split('#');
+        const absolute = target === '' ? `/${page}` : posix.resolve(posix.dirname(`${BASE}${page}`), target);
+        const file = absolute.replace(BASE, '').replace(/^\//, '');
+        const found =
+          target.endsWith('/') || file === BASE.slice(1, -1)
+            ? posix.join(file === BASE.slice(1, -1) ? '' : file, 'index.html')
+            : file;
+        const text = pages.get(found);
+        checked++;
+        if (text === undefined || (anchor && !attributes(text, 'id').includes(anchor)))
+          dead.push(`${page}: ${href}`);
+      }
+    }
+    expect(checked).toBeGreaterThan(1_000);
+    expect(dead).toEqual([]);
+  });
+
+  it('the site has a guide for each client, a section for each error, and the reference of the library', () => {
+    const pages = sitePages();
+    expect(pages).toEqual(
+      expect.arrayContaining(['clients/codex.html', 'reference/index/classes/SessionPool.html']),
+    );
+    const ids = attributes(sitePage('errors.html'), 'id');
+    expect(ids).toEqual(expect.arrayContaining(Object.keys(ERROR_CODES)));
+    expect(attributes(sitePage('options.html'), 'id')).toEqual(
+      expect.arrayContaining(['max-connections', 'endpoint', 'tool-timeout']),
+    );
+  });
+});
+
+describe.skipIf(!path)('the documentation site in Chromium', () => {
+  let browser: Browser;
+  let site: Awaited<ReturnType<typeof serveSite>>;
+
+  beforeAll(async () => {
+    site = await serveSite();
+    browser = await chromium.launch({ executablePath: path ?? '', args: ['--no-sandbox'] });
+  });
+
+  afterAll(async () => {
+    await browser.close();
+    site.close();
+  });
+
+  async function openPage(options: Parameters<Browser['newPage']>[0] = {}) {
+    const page: Page = await browser.newPage(options);
+    const foreign: string[] = [];
+    const faults: string[] = [];
+    page.on('request', (request) => {
+      if (!request.url().startsWith(site.url)) foreign.push(request.url());
+    });
+    page.on('response', (response) => {
+      if (response.status() >= 400) faults.push(`${response.status()} ${response.url()}`);
+    });
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => faults.push(message.text()));
+    return { page, foreign, faults };
+  }
+
+  it('the search of the site finds session-lost, and its result leads to the section of the error', async () => {
+    const { page, foreign, faults } = await openPage();
+    await page.goto(site.url);
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByRole('searchbox').fill('session-lost');
+    const result = page.locator('.VPLocalSearchBox .result').filter({ hasText: 'Error reference' }).first();
+    await result.click();
+    await page.waitForURL(/errors\.html#session-lost$/);
+    await page.locator('#session-lost').waitFor();
+    expect({ foreign, faults }).toEqual({ foreign: [], faults: [] });
+  });
+
+  const DESKTOP = { width: 1_280, height: 900 };
+  const PHONE = { width: 360, height: 740 };
+  /** The pages of the API are alike, and so are the guides: one of each stands for all. */
+  const every = () =>
+    sitePages().filter(
+      (page) =>
+        !/^(404|reference\/(?!modules|index\/classes\/SessionPool\.)|clients\/(?!codex|index))/.test(page),
+    );
+  /** One page of each kind. */
+  const some = () => ['index.html', 'errors.html', 'clients/codex.html', 'limits.html'];
+
+  it.each([
+    ['light', every, { colorScheme: 'light', viewport: DESKTOP }],
+    ['dark', some, { colorScheme: 'dark', viewport: DESKTOP }],
+    ['phone', some, { colorScheme: 'light', viewport: PHONE }],
+  ] as const)(
+    'axe finds no fault on the pages of the site, %s',
+    async (_what, pages, options) => {
+      const { page, foreign, faults } = await openPage(options);
+      const found: string[] = [];
+      for (const each of pages()) {
+        await page.goto(site.url + each);
+        found.push(...(await violations(page)).map((violation) => `${each} ${violation}`));
+      }
+      expect(found).toEqual([]);
+      expect({ foreign, faults }).toEqual({ foreign: [], faults: [] });
+    },
+    BUILD_MS,
+  );
+
+  it(
+    'no page of the site needs sideways scrolling on a phone',
+    async () => {
+      const { page } = await openPage({ viewport: PHONE });
+      const wide: string[] = [];
+      expect(every().length).toBeGreaterThan(30);
+      for (const each of every()) {
+        await page.goto(site.url + each);
+        const width = Number(await page.evaluate('document.documentElement.scrollWidth'));
+        if (width > PHONE.width) wide.push(`${each} is ${width} wide`);
+      }
+      expect(wide).toEqual([]);
+    },
+    BUILD_MS,
+  );
+
+  it('the site is used with the keyboard: the first Tab reaches the link to the content', async () => {
+    const { page } = await openPage();
+    await page.goto(`${site.url}errors.html`);
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+  });
+});
