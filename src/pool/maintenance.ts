@@ -8,9 +8,7 @@ export interface PoolLimits {
   readonly callsPerItem: number;
   /** Longest wait for an item, opening included. 0 = wait only for an item that is being opened. */
   readonly waitMs: number;
-  /**
-   * Shortest limit of a wait for an item that is being opened. Default: MIN_OPENING_WAIT_MS.
-   */
+  /** Shortest limit of a wait for an item that is being opened. Default: MIN_OPENING_WAIT_MS. */
   readonly openingWaitMs?: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
@@ -26,9 +24,7 @@ export interface PoolLimits {
   readonly probesOnly: boolean;
   /** Whether one item at least is kept once there was one: a client believes to have a session. */
   readonly keepsOne: boolean;
-  /**
-   * Whether the items that are kept are opened without a caller after an opening that failed.
-   */
+  /** Whether the items that are kept are opened again without a caller after a failure. */
   readonly keepsOpen: boolean;
 }
 
@@ -96,16 +92,10 @@ export const isExpired = (member: Maintained, count: number, limits: PoolLimits,
 /** Bounds of the sweep interval. */
 const MIN_SWEEP_MS = 1_000;
 const MAX_SWEEP_MS = 60_000;
-/**
- * Shortest time between two recyclings: hundreds of sessions in a short window must not be opened
- * as a burst.
- */
+/** Shortest time between two recyclings: hundreds of sessions must not be opened as a burst. */
 const MIN_RECYCLE_SPACING_MS = 50;
 
-/**
- * Returns the sweep interval, so that nothing is late by more than half of its own time; undefined
- * where there is nothing to do. Pure.
- */
+/** The sweep interval: nothing is late by more than half of its own time. Pure. */
 export function sweepInterval(limits: PoolLimits): number | undefined {
   const { lifetimeMs, recycleWindowMs, idleMs, healthIntervalMs } = limits;
   const times = [
@@ -118,8 +108,8 @@ export function sweepInterval(limits: PoolLimits): number | undefined {
 }
 
 /**
- * Returns the milliseconds to the next sweep. A sweep recycles one item, so the window needs as
- * many sweeps as items, and each item one at the end of its lifetime. Pure.
+ * Milliseconds to the next sweep. A sweep recycles one item, so the window needs as many sweeps as
+ * items, and each item one at the end of its lifetime. Pure.
  */
 export function sweepDelay<M extends Maintained>(
   members: readonly M[],

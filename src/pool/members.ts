@@ -14,19 +14,14 @@ export interface SessionLease<T> {
   release(how: LeaseOutcome): void;
 }
 
-/**
- * The purpose of a lease: a call that counts against the calls of an item, other use of the
- * primary, or a probe, which takes room and does not count as use.
- */
+/** `call` and `probe` take room on the item; a probe does not count as use. */
 export type LeaseUse = 'call' | 'primary' | 'probe';
 
 export interface PoolMembersDeps<T> {
   readonly clock: Clock;
   readonly limits: PoolLimits;
   readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
-  /** An item has been closed. */
   readonly onClosed: () => void;
-  /** A lease of this item has ended. */
   readonly onReleased: (member: PoolMember<T>) => void;
 }
 
@@ -40,10 +35,7 @@ export class PoolMembers<T> {
   readonly #deps: PoolMembersDeps<T>;
   /** Serving items, oldest first. */
   readonly #serving = new Set<PoolMember<T>>();
-  /**
-   * Serving items without those that calls have filled. Callers take the one used last, so surplus
-   * items become idle.
-   */
+  /** Serving items with room. Callers take the one used last, so that surplus items become idle. */
   readonly #order = new UseOrder<T>();
   /** Serving items that are to be replaced, or have a pending successor. */
   readonly #marked = new Set<PoolMember<T>>();
@@ -57,7 +49,6 @@ export class PoolMembers<T> {
     this.#deps = deps;
   }
 
-  /** How many serve. */
   get count(): number {
     return this.#serving.size;
   }
@@ -80,10 +71,8 @@ export class PoolMembers<T> {
   }
 
   /**
-   * The item used last that has room and is not past its lifetime; one that is not to be replaced,
-   * if there is one.
-   * @param isPreferred - another is chosen only where none of the MAX_PREFERENCE_STEPS used last
-   * fits.
+   * The item used last that has room; one that is to be replaced only where there is no other.
+   * @param isPreferred - another is chosen where none of the MAX_PREFERENCE_STEPS used last fits.
    */
   withRoom(isPreferred?: (item: T) => boolean): PoolMember<T> | undefined {
     const { callsPerItem } = this.#deps.limits;
@@ -244,7 +233,6 @@ export class PoolMembers<T> {
     this.#closings.add(closing);
   }
 
-  /** Resolves when everything that is being closed has been. */
   async whenClosed(): Promise<void> {
     await Promise.all(this.#closings);
   }

@@ -75,10 +75,8 @@ export class Openings<T> {
   }
 
   /**
-   * The last caller has left, so that what is being opened for callers ends.
-   * @param atOnce - true where nothing is open: the next caller must not join an attempt that
-   * hangs.
-   * @param onEnded - called for each that ends.
+   * Ends what is being opened for callers, because the last one has left.
+   * @param atOnce - true where nothing is open: the next caller must not join a hanging attempt.
    */
   endUnwanted(atOnce: boolean, onEnded: () => void): void {
     // A copy: `onEnded` may start another.
@@ -102,7 +100,6 @@ export class Openings<T> {
     }
   }
 
-  /** Resolves when all have settled. */
   async whenSettled(): Promise<void> {
     await Promise.all([...this.#running].map(({ done }) => done));
   }

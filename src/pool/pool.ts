@@ -17,26 +17,17 @@ export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
   readonly quota: SessionQuota;
-  /**
-   * Extra items while one is replaced, so that it serves until its successor is open. Default 0.
-   * With Infinity, also one in use is replaced so.
-   */
+  /** Items beyond the maximum while others are replaced; Infinity: also those in use. Default 0. */
   readonly overlap?: number;
   /** True where the first item takes the place of one that another pool closes. */
   readonly replaces?: boolean;
-  /**
-   * Opens an item under the pool's signal, because it serves all callers. Bounded in time; settles
-   * soon after an abort.
-   */
+  /** Opens an item for all callers. Bounded in time; settles soon after an abort. */
   readonly open: (signal: AbortSignal, reason: SessionOpenReason) => Promise<T>;
   /** Called once per item that is not lost, bounded in time. The item counts until this is done. */
   readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
   readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<ProbeResult>;
-  /** Called after each health check. */
   readonly onChecked?: (item: T, healthy: boolean, error: unknown) => void;
-  /** Called when an opened item serves. */
   readonly onOpened?: () => void;
-  /** Called when an item becomes the primary. */
   readonly onPrimary?: (item: T) => void;
   /** Called when an item could not be opened that is not only for callers, who get the error. */
   readonly onOpenFailed?: (error: unknown) => void;
@@ -47,9 +38,6 @@ export interface PoolDeps<T> {
   /** Milliseconds before the next opening ahead of need. @param failures - in a row, from 1. */
   readonly retryDelayMs?: (failures: number) => number;
 }
-
-/** The limits that may change while a pool serves. */
-export type PoolSize = Pick<PoolLimits, 'min' | 'max'>;
 
 /** Waits before the next try to open an item, where the last one failed. */
 const RETRY_BASE_MS = 1_000;
@@ -71,10 +59,8 @@ interface Waiting {
 type Leases<T> = WaitQueue<SessionLease<T>, Waiting>;
 
 /**
- * The owner of a set of items: it decides which one is the primary, opens, leases, recycles,
- * replaces and closes them, and alone takes part in the quota over all pools. It knows nothing of
- * what an item is. Every decision is synchronous, so that nothing changes between a check and its
- * action.
+ * The owner of a set of items and of their part in the quota: it opens, leases, replaces and closes
+ * them. Every decision is synchronous, so that nothing changes between a check and its action.
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
@@ -161,7 +147,6 @@ export class Pool<T> {
     return this.#adopted;
   }
 
-  /** How many items serve. */
   get count(): number {
     return this.#members.count;
   }
@@ -179,9 +164,8 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Resolves when everything that is being opened has settled. */
-  async whenOpened(): Promise<void> {
-    await this.#openings.whenSettled();
+  whenOpened(): Promise<void> {
+    return this.#openings.whenSettled();
   }
 
   /**
@@ -194,7 +178,6 @@ export class Pool<T> {
     this.#reserved = true;
   }
 
-  /** Adds the first item. */
   adopt(item: T): void {
     this.#reserved = false;
     this.#itemOpened(item);
@@ -206,10 +189,7 @@ export class Pool<T> {
     this.#reserved = false;
   }
 
-  /**
-   * Leases any item with room. @throws ProxyError no-session or shutting-down; the signal's reason.
-   * @param isPreferred - as of `leaseNow`.
-   */
+  /** Leases any item with room. @throws no-session or shutting-down; the signal's reason. */
   async lease(signal: AbortSignal, isPreferred?: (item: T) => boolean): Promise<SessionLease<T>> {
     signal.throwIfAborted();
     return this.leaseNow(isPreferred) ?? this.#wait(this.#forRoom, signal);
@@ -218,7 +198,6 @@ export class Pool<T> {
   /**
    * Leases an item that has room now; undefined where a caller would have to wait.
    * @param isPreferred - another is taken only where none of those used last fits.
-   * @throws ProxyError shutting-down.
    */
   leaseNow(isPreferred?: (item: T) => boolean): SessionLease<T> | undefined {
     this.#assertOpen();
@@ -235,17 +214,14 @@ export class Pool<T> {
     return hasRoom ? this.#members.lease(member, 'call') : undefined;
   }
 
-  /**
-   * Leases the primary, which carries any number of callers; undefined where it is being replaced.
-   * @throws ProxyError shutting-down.
-   */
+  /** Leases the primary, which carries any number of callers; undefined while it is replaced. */
   leasePrimary(): SessionLease<T> | undefined {
     this.#assertOpen();
     if (this.#primary && this.#members.isExpired(this.#primary)) this.#advance();
     return this.#primary && this.#members.lease(this.#primary, 'primary');
   }
 
-  /** Waits for the next primary. @throws the refusal; as `lease`. */
+  /** Waits for the next primary. @throws the refusal. */
   async waitForPrimary(signal: AbortSignal): Promise<SessionLease<T>> {
     this.#assertOpen();
     return this.#wait(this.#forPrimary, signal);
@@ -282,10 +258,9 @@ export class Pool<T> {
   }
 
   /**
-   * The server has lost the item. It is not closed; where it was the primary, its slot passes to
-   * the next one, which is opened at once.
-   * @param byCaller - true where a caller found out: a single item is opened again when one waits,
-   * because a server that loses each item would otherwise get one more that no call uses.
+   * The server has lost the item. The slot of a primary passes to the next, opened at once.
+   * @param byCaller - true where a caller found out: it opens the next single item by its wait. A
+   * server that loses each item would otherwise get one more that no call uses.
    */
   lose(item: T, { byCaller = false } = {}): void {
     const member = this.#members.find(item);
@@ -309,11 +284,8 @@ export class Pool<T> {
     return true;
   }
 
-  /**
-   * Changes the limits. Items beyond a smaller maximum are closed, unused ones at once, others when
-   * their lease ends; waiting callers are served by a greater one.
-   */
-  resize(size: PoolSize): void {
+  /** Changes the limits. Items beyond the maximum are closed: unused ones at once, others later. */
+  resize(size: Pick<PoolLimits, 'min' | 'max'>): void {
     Object.assign(this.#limits, size);
     const { serving } = this.#members;
     const excess = serving.length + this.#openings.pending - size.max;
@@ -326,10 +298,7 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /**
-   * Replaces all current items one by one. Each serves until its successor is open, where there is
-   * room.
-   */
+  /** Replaces all items one by one. Each serves until its successor is open, if there is room. */
   drain(): void {
     if (this.#ending.signal.aborted) return;
     this.#openings.markStale();
@@ -342,10 +311,7 @@ export class Pool<T> {
     if (this.#members.count > 0) this.#forRoom.refuse(this.#errors.closing);
   }
 
-  /**
-   * Refuses waiting and later callers and closes all items, also those being opened. Those in use
-   * are closed when their lease ends, and `close` ends the wait. Never throws.
-   */
+  /** Refuses callers, and closes all items, those in use when their lease ends. Never throws. */
   async end(): Promise<void> {
     if (!this.#ending.signal.aborted) {
       const { closing } = this.#errors;
@@ -361,7 +327,7 @@ export class Pool<T> {
     await this.#members.whenClosed();
   }
 
-  /** As `end`, and closes also what is in use. */
+  /** As `end`, and closes at once what is in use. */
   async close(): Promise<void> {
     const ended = this.end();
     this.#members.closeAll();
@@ -369,10 +335,7 @@ export class Pool<T> {
     await this.#members.whenClosed();
   }
 
-  /**
-   * After every change: retires expired items, replaces outdated ones, serves waiting callers,
-   * opens what is missing, in this order.
-   */
+  /** After every change. The order matters: callers get no item that leaves. */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
     const { quota } = this.#deps;
@@ -441,10 +404,7 @@ export class Pool<T> {
     return this.size >= this.#limits.max;
   }
 
-  /**
-   * @param overlapping - true where an item more than the maximum is allowed for the time of a
-   * replacement.
-   */
+  /** @param overlapping - true where a replacement may exceed the maximum. */
   #acquireSlot(overlapping: boolean): boolean {
     const { overlap = 0, quota, replaces = false } = this.#deps;
     if (this.#slots >= this.#limits.max + (overlapping ? overlap : 0)) return false;
@@ -460,9 +420,8 @@ export class Pool<T> {
   }
 
   /**
-   * Replaces the next outdated item, one at a time, and none while opening fails. Without room for
-   * a successor, an unused item goes first; one in use serves on, because its call may take an
-   * hour.
+   * Replaces the next outdated item, one at a time, and none while opening fails. Without room, an
+   * unused item goes before its successor comes; one in use serves on: its call may take an hour.
    */
   #replaceOutdated(): void {
     const inUse = this.#deps.overlap === Number.POSITIVE_INFINITY;

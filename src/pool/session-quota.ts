@@ -1,7 +1,4 @@
-/**
- * The limit on items over all pools. Acquired before an item is opened, released when it has been
- * closed.
- */
+/** The limit on items over all pools, from before an item is opened until it has been closed. */
 export class SessionQuota {
   readonly #max: number;
   #used = 0;
@@ -45,7 +42,6 @@ export class SessionQuota {
     }
   }
 
-  /** Removes the callback of a pool that closes. */
   removeWaiter(wake: () => void): void {
     this.#waiters.delete(wake);
   }

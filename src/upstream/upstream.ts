@@ -107,24 +107,15 @@ export class Upstream {
     const key = keyOf(client, profile);
     const existing = this.#clientSessions.get(key);
     if (existing) return existing;
-    const {
-      defaultProfile,
-      transportOf,
-      openingLayersOf,
-      clock,
-      events,
-      readTimeoutMs,
-      limits,
-      quota,
-      openLimit,
-    } = this.#deps;
+    const { defaultProfile, clock, events, readTimeoutMs, limits, quota, openLimit } = this.#deps;
+    const transport = this.#deps.transportOf(profile);
     const onToolStream = () => this.#deps.onToolStream?.(client.id, profile);
     const sessions = new ClientSessions(
       {
-        session: { client, transport: transportOf(profile), clock, events, readTimeoutMs, onToolStream },
+        session: { client, transport, clock, events, readTimeoutMs, onToolStream },
         beforeResend: this.#deps.beforeResend,
         onReplaced: () => this.#deps.onReplaced?.(profile),
-        openingLayers: openingLayersOf(profile),
+        openingLayers: this.#deps.openingLayersOf(profile),
         limits,
         quota,
         openLimit,

@@ -21,9 +21,8 @@ export interface ClientSessionsDeps extends ClientSessionPoolDeps {
 }
 
 /**
- * The sessions of one client with one profile. A lost session is replaced without the client
- * noticing, once for all calls that failed with it, and these are re-sent. For other profiles than
- * the default, the first session is opened when a call needs it, as the client opened its own.
+ * The sessions of one client with one profile. For other profiles than the default, the first is
+ * opened when a call needs it, as the client opened its own.
  */
 export class ClientSessions {
   readonly #deps: ClientSessionsDeps;
@@ -58,31 +57,22 @@ export class ClientSessions {
     if (opening) this.#follow(opening);
   }
 
-  /** The current session. */
   get session(): Session {
     return this.#pool?.session ?? this.#unopened;
   }
 
-  /**
-   * The session that carries a request: the current one, or one that was lost while it answered.
-   */
+  /** The session that carries a request: the current one, or one that was lost meanwhile. */
   sessionFor(id: Id): Session {
     return this.#pool?.findByRequest(id) ?? this.session;
   }
 
-  /**
-   * Records a client's `initialize` that was answered from a snapshot. Its session is opened later;
-   * those of other profiles need not wait.
-   */
+  /** Records an `initialize` that was answered from a snapshot: its session is opened later. */
   deferInitialize(call: Call, request: Request, version: string): void {
     this.#deferred = this.#openingOf(call, request, version);
     for (const follower of this.#followers) follower.#follow(this.#deferred);
   }
 
-  /**
-   * Handles the client's `initialize`: opens a session and closes the previous one.
-   * @throws ProxyError no-session, where it would be one more than all conversations may have.
-   */
+  /** Opens a session by the client's `initialize`, and closes the previous one. */
   async initialize(call: Call, request: Request): Promise<Reply> {
     const initializing = this.#initialize(call, request);
     this.#initializing.add(initializing);
@@ -135,10 +125,7 @@ export class ClientSessions {
     this.#use(this.#createPool(opening));
   }
 
-  /**
-   * Runs `send` on the current session, and on a new one where the server has lost it, while time
-   * remains.
-   */
+  /** Sends the call, and again on a new session where the server has lost the first. */
   async sendCall(call: Call, send: SendCall): Promise<Reply> {
     const { session, beforeResend } = this.#deps;
     const resends = new Resends(session.clock, call, beforeResend);
@@ -177,7 +164,6 @@ export class ClientSessions {
     }
   }
 
-  /** Describes the open sessions. */
   describe(): readonly Omit<SessionState, 'client'>[] {
     return this.#pool?.describe() ?? [];
   }
@@ -209,7 +195,6 @@ export class ClientSessions {
     this.#pool?.refuseWaiting();
   }
 
-  /** Replaces every session; one in use is closed after its last call. */
   drain(): void {
     this.#pool?.drain();
   }

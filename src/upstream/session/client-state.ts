@@ -2,7 +2,6 @@ import { type Message, type Notification, paramsOf, type Request } from '../../c
 import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import { SizedMap } from '../../core/system/sized-map.ts';
 
-/** Methods that apply to all sessions of the client. */
 const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'resources/subscribe',
@@ -10,7 +9,7 @@ const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ]);
 
-/** True for messages that apply to all sessions of the client. */
+/** True for messages that apply to all sessions of one profile. */
 export const isSessionWide = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && SESSION_WIDE_METHODS.has(message.method);
 
@@ -24,9 +23,7 @@ const PROFILE_WIDE_METHODS: ReadonlySet<string> = new Set([
 export const isProfileWide = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && PROFILE_WIDE_METHODS.has(message.method);
 
-/**
- * Each is replayed while calls wait for the new session. Beyond the bounds, the oldest are dropped.
- */
+/** Each is replayed while calls wait for the new session. The oldest are dropped. */
 const MAX_SUBSCRIPTIONS = 1_024;
 /** Their requests: 4 KiB each, where a URI has some hundred characters. */
 const MAX_SUBSCRIPTION_CHARACTERS = 4 * 1024 * 1024;
@@ -60,7 +57,6 @@ export class ClientState {
     }
   }
 
-  /** The client has initialized again. */
   clear(): void {
     this.#logLevel = undefined;
     this.#subscriptions.clear();

@@ -6,9 +6,7 @@ import type { Clock } from '../../core/time/clock.ts';
 /** Sessions of one server announce a change within moments; a later one is another change. */
 const SAME_CHANGE_MS = 1_000;
 
-/**
- * A server may announce any number of resources. An early eviction only lets duplicates through.
- */
+/** A server may announce any number of resources. An eviction only lets duplicates through. */
 const MAX_CHANGES = 1_024;
 
 const DROPPED = Promise.resolve();

@@ -5,7 +5,7 @@ import { TransientMap } from '../../core/time/transient-map.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { CANCEL_GRACE_MS } from '../transport/http-attempt.ts';
 
-/** The requests in flight on one session, each with its exchange. */
+/** The requests in flight on one session, each with its exchange; they observe their signal. */
 export class SessionCalls {
   readonly #clock: Clock;
   readonly #calls = new TransientMap<Id, CarriedCall>();
@@ -19,7 +19,6 @@ export class SessionCalls {
     return this.#calls.size === 0;
   }
 
-  /** Resolves when no request is in flight. */
   whenIdle(): Promise<void> {
     return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
@@ -67,7 +66,6 @@ export class SessionCalls {
   }
 }
 
-/** A request in flight, which observes its cancellation. */
 class CarriedCall {
   readonly exchange: Exchange;
   readonly request: Request;
@@ -79,7 +77,6 @@ class CarriedCall {
     this.signal = signal;
   }
 
-  /** Called when the signal aborts. */
   handleEvent(): void {
     this.exchange.abandon(this.request, this.signal.reason);
   }

@@ -79,10 +79,7 @@ export interface OpenerDeps {
   readonly clientState: ClientState;
 }
 
-/**
- * Opens sessions as the client opened its own, and sends them requests of the proxy, under ids of
- * the proxy.
- */
+/** Opens sessions as the client opened its own, and sends them requests of the proxy. */
 export class Opener {
   readonly #deps: OpenerDeps;
   #lastId = 0;
@@ -101,7 +98,7 @@ export class Opener {
   }
 
   /**
-   * Opens a session as the client opened its own, and replays the client's state.
+   * Opens a session, and replays the client's state.
    * @param onCreated - receives the session before the replay.
    * @param parent - the span of the call that waits for it, or what begins a trace of its own.
    */
@@ -118,8 +115,7 @@ export class Opener {
       try {
         return await endWith(span, this.#openOnce({ ...opening, span }, until, onCreated, reason));
       } catch (error) {
-        // A restarting server may lose a session while it is being opened; retried a bounded number
-        // of times.
+        // A restarting server may lose a session while it is being opened.
         if (!isSessionLost(error) || tries === MAX_OPEN_ATTEMPTS || until.aborted) throw error;
       }
     }
@@ -193,10 +189,7 @@ export class Opener {
     return reply.kind === 'answer' ? reply.message.json : {};
   }
 
-  /**
-   * Repeats a client's message on another session, within the time limit of an opening. Never
-   * throws.
-   */
+  /** Repeats a client's message on another session. Never throws. */
   async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
     await withTimeout(this.#deps.session.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
@@ -206,7 +199,6 @@ export class Opener {
     });
   }
 
-  /** Replays requests of the client on a session. */
   async #replay(
     session: Session,
     opening: SessionOpening,

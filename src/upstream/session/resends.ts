@@ -35,10 +35,8 @@ export class Resends {
   }
 
   /**
-   * Resolves when the call, which did not run, may be re-sent on a new session; the first time at
-   * once.
-   * @throws ProxyError session-lost, where no time remains for it, or where only a status says that
-   * the new session is lost, too.
+   * Resolves when the call may be re-sent on a new session; the first time at once.
+   * @throws ProxyError session-lost: no time is left, or only a status says that the session is lost.
    */
   async waitAfter(loss: unknown): Promise<void> {
     const clock = this.#clock;

@@ -40,7 +40,6 @@ export interface ClientSessionPoolOptions {
   readonly replaces: boolean;
 }
 
-/** Sends a call in a session. */
 export type SendCall = (session: Session, call: Call) => Promise<Reply>;
 
 type LeaseEvent =
@@ -51,9 +50,8 @@ type LeaseEvent =
 const MAX_REPLACEMENT_OVERLAP = 1;
 
 /**
- * The sessions that one client opened with one `initialize` and profile: by default one. Tool calls
- * are spread where a session carries a limited number; the primary session carries the rest. The
- * pool of src/pool decides which session that is, and when one is opened, replaced or closed.
+ * The sessions of one `initialize` and profile: by default one. Tool calls are spread where a
+ * session carries a limited number; the primary session carries the rest.
  */
 export class ClientSessionPool {
   readonly #deps: ClientSessionPoolDeps;
@@ -102,7 +100,6 @@ export class ClientSessionPool {
     });
   }
 
-  /** How the client opened its session; new ones are opened the same way. */
   get opening(): SessionOpening {
     return this.#opening;
   }
@@ -142,10 +139,7 @@ export class ClientSessionPool {
     void former.close();
   }
 
-  /**
-   * Opens the first session with the client's own `initialize`.
-   * @throws ProxyError no-session, where it would be one more than all clients may have.
-   */
+  /** Opens the first session with the client's own `initialize`. @throws ProxyError no-session */
   async openFirst(session: Session, initialize: () => Promise<Reply>): Promise<Reply> {
     this.#pool.reserveFirst();
     try {
@@ -162,9 +156,7 @@ export class ClientSessionPool {
     }
   }
 
-  /**
-   * Runs `send` on a session, and on another one where the server has lost it, while time remains.
-   */
+  /** Sends the call in a session, and in another one where the server has lost it. */
   async sendCall(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
     const { limits } = this.#deps;
     const { clock, events } = this.#deps.session;
@@ -246,7 +238,6 @@ export class ClientSessionPool {
     this.#deps.session.events.emit({ ...event, profile, session: label, call: record?.number, ...counts });
   }
 
-  /** Describes the open sessions. */
   describe(): readonly Omit<SessionState, 'client'>[] {
     const now = this.#deps.session.clock.monotonic();
     const seconds = (since: number): number => Math.round((now - since) / 10) / 100;

@@ -42,15 +42,9 @@ import type { SignedTransport } from '../transport/signed-transport.ts';
 import { isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
 
-/**
- * Longest wait for the standalone stream's request to be sent, and for its headers, which may never
- * arrive.
- */
+/** Longest wait for the standalone stream's request, and for its headers, which may never come. */
 const STREAM_WAIT_MS = 1_000;
-/**
- * During these requests a server may send server requests, which SDK servers drop while the
- * standalone stream is not open.
- */
+/** During these a server may send requests, which SDK servers drop without a standalone stream. */
 const MAY_ASK_CLIENT: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'completion/complete']);
 /** Client capabilities that let a server send requests. */
 const CLIENT_ANSWERS = ['elicitation', 'sampling', 'roots'] as const;
@@ -84,10 +78,7 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-  /**
-   * Called when the standalone stream opens on a server that announces changed tools; returns what
-   * to call at its end.
-   */
+  /** Called when a stream that announces changed tools opens; returns what to call at its end. */
   readonly onToolStream?: () => (() => void) | undefined;
 }
 
@@ -98,17 +89,10 @@ let unnamed = 0;
 export class Session implements Origin {
   readonly profile: string;
   readonly gone: Promise<void>;
-  /**
-   * Called when something other than a call shows that the session is lost: its standalone stream,
-   * or a notification.
-   */
+  /** Called when the standalone stream or a notification shows that the session is lost. */
   onLost: () => void = () => undefined;
-  #resolveGone: () => void = () => undefined;
   readonly #deps: SessionDeps;
-  /**
-   * The `emit` of `initialize`, which lives as long as the session and carries the standalone
-   * stream.
-   */
+  /** The `emit` of `initialize`, which lives as long as the session. */
   readonly #emit: Emit;
   /** Why it is opened; set before `initialize`. */
   openReason: SessionOpenReason = 'client';
@@ -149,7 +133,7 @@ export class Session implements Origin {
       onReadTimeout: (request) => void this.#cancelSilentRequest(request),
     };
     this.gone = new Promise((resolve) => {
-      this.#resolveGone = resolve;
+      this.#ended.signal.addEventListener('abort', () => resolve(), { once: true });
     });
   }
 
@@ -173,7 +157,6 @@ export class Session implements Origin {
     return this.#owner.isForeign;
   }
 
-  /** Resolves when no request is in flight here. */
   whenIdle(): Promise<void> {
     return this.#calls.whenIdle();
   }
@@ -182,7 +165,6 @@ export class Session implements Origin {
     return this.#version;
   }
 
-  /** The result of `initialize`. */
   get initializeResult(): JsonObject {
     return this.#initializeResult;
   }
@@ -253,10 +235,7 @@ export class Session implements Origin {
     };
   }
 
-  /**
-   * Sends `initialize`, the only request without a session id.
-   * @param priority - as for `request`.
-   */
+  /** Sends `initialize`, the only request without a session id. @param priority - see `request`. */
   async initialize(call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
     const { transport, clock } = this.#deps;
     this.#initializingSince = clock.monotonic();
@@ -319,9 +298,7 @@ export class Session implements Origin {
     });
   }
 
-  /**
-   * Identifies the session in events: a hash of its id, which is a secret. Empty before it opens.
-   */
+  /** Names the session in events: a hash of its id, which is a secret. Empty before it opens. */
   get label(): string {
     return this.#label;
   }
@@ -342,10 +319,7 @@ export class Session implements Origin {
     });
   }
 
-  /**
-   * Posts a notification, a response, or a batch of them; resolves when the server has accepted it.
-   * @throws ProxyError as for a request.
-   */
+  /** Posts a notification, a response, or a batch of them, until the server has accepted it. */
   async notify(text: string, signal: AbortSignal, { priority = false } = {}): Promise<Reply> {
     // Without its session's id it would be attributed to no session, or another.
     if (this.#isOver) return { kind: 'accepted' };
@@ -359,17 +333,13 @@ export class Session implements Origin {
         priority,
       });
     } catch (error) {
-      // Not re-sent: a response means nothing to another session. But the next call need not find
-      // out.
+      // Not re-sent: a response means nothing to another session.
       if (error instanceof ProxyError && error.reason === 'session-lost' && this.#id === id) this.onLost();
       throw error;
     }
   }
 
-  /**
-   * Sends `initialized`, then opens the standalone stream, before any later request. Only calls
-   * during which the server may send requests wait for the stream's headers.
-   */
+  /** Sends `initialized`, then opens the standalone stream, before any later request. */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
     let refused: unknown;
@@ -433,7 +403,10 @@ export class Session implements Origin {
     this.#postHeaders = undefined;
   }
 
-  /** Resolves when the stream's request has been sent. */
+  /**
+   * Resolves when the stream's request has been sent. Only calls during which the server may send
+   * requests wait for its headers.
+   */
   #startStream(): Promise<unknown> {
     const { transport, clock, events, onToolStream } = this.#deps;
     const stream = new StandaloneStream({
@@ -490,7 +463,6 @@ export class Session implements Origin {
     this.#ended.abort(new Error('session lost'));
     this.#setId(undefined);
     this.affinity.drop();
-    this.#resolveGone();
   }
 
   /** Drops the affinity to a backend that is gone. @returns whether there was one. */
@@ -504,7 +476,6 @@ export class Session implements Origin {
   async close(reason: SessionCloseReason = 'closed'): Promise<void> {
     const { transport, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));
-    this.#resolveGone();
     if (this.#id === undefined) {
       this.#reportEnd(reason, 'it has no id to DELETE');
       return;
