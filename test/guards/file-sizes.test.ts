@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the public class of the session pool: a third of the lines is TSDoc',
   },
   'pool/pool.ts': {
-    max: 630,
+    max: 580,
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
@@ -54,11 +54,11 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one POST and its answers: every message that comes may settle the requests that wait',
   },
   'upstream/session/session-pool.ts': {
-    max: 420,
+    max: 380,
     reason: 'the sessions of one initialize: their replacement, their calls and their end share one state',
   },
   'upstream/session/session.ts': {
-    max: 580,
+    max: 530,
     reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
   },
   'upstream/sse-2024/sse-session.ts': {

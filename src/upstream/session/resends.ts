@@ -36,7 +36,7 @@ export class Resends {
 
   /**
    * Resolves when the call may be re-sent on a new session; the first time at once.
-   * @throws ProxyError session-lost: no time is left, or only a status says that the session is lost.
+   * @throws ProxyError session-lost, where no time is left, or only a status reports the loss.
    */
   async waitAfter(loss: unknown): Promise<void> {
     const clock = this.#clock;
