@@ -176,7 +176,6 @@ export class IdentityProxies {
   #close(identity: ServedIdentity): void {
     const { caller, proxy, handler } = identity;
     if (this.#byName.get(caller.name) === identity) this.#byName.delete(caller.name);
-    proxy.refuseQueued();
     const closing = handler
       .drain(this.#options.drainMs)
       .then(() => proxy.stop())
@@ -189,11 +188,6 @@ export class IdentityProxies {
     this.#options.rules.close();
     this.#table.close();
     await Promise.all(this.#closing);
-  }
-
-  /** Refuses the calls that wait in queues. */
-  refuseQueued(): void {
-    for (const { proxy } of this.#table.values()) proxy.refuseQueued();
   }
 }
 

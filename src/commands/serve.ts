@@ -172,7 +172,7 @@ export function serve(
 
   async function leaveListener({ announce, drain }: RunningListener, delayed: boolean): Promise<void> {
     if (delayed) await announce();
-    proxy.refuseQueued();
+    // Calls in queues run on within the drain time.
     await drain();
   }
 

@@ -139,7 +139,6 @@ function listenerOf({ proxy, tokens, identities, server, relays, drainMs }: Open
   const close = (): Promise<void> => {
     closed ??= (async () => {
       server.leave();
-      proxy.refuseQueued();
       await Promise.all([identities?.drain(), ...relays.map((each) => each.drain(drainMs))]);
       await server.close();
       tokens.close();

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { causeText, type ErrorReason, ProxyError, shuttingDown } from '../../core/errors/errors.ts';
+import { causeText, type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
 import { acceptedForms } from '../../core/http/accept.ts';
 import { headerMismatch } from '../../core/http/header-agreement.ts';
 import {
@@ -42,6 +42,7 @@ import { sampleAnswer } from './answer-sample.ts';
 import { batchRefusal } from './batch.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
+import { refusedAtEnd, waitedUntilEnd } from './leaving.ts';
 import { HttpResponse } from './response.ts';
 import { endWithToken } from './stream-expiry.ts';
 
@@ -252,7 +253,7 @@ export class HttpHandler {
     exchange: HttpExchange,
     client: string,
   ): ProxyError | undefined {
-    if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
+    if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return refusedAtEnd;
     const wanted = messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length;
     return wanted === 0 ? undefined : this.#streamRefusal(wanted, this.#shareOf(exchange, client));
   }
@@ -506,7 +507,7 @@ export class HttpHandler {
     const stream = method === 'GET';
     const client = this.#clientId(exchange.headers);
     const share = this.#shareOf(exchange, client);
-    const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1, share)) : undefined;
+    const refusal = stream ? (this.#leaving ? refusedAtEnd : this.#streamRefusal(1, share)) : undefined;
     if (refusal) {
       answer.fail(refusal, undefined);
       return;
@@ -551,17 +552,16 @@ export class HttpHandler {
   }
 
   /**
-   * Accepts no new requests. Streams are closed; other requests may finish within `ms` milliseconds
-   * and then fail. Resolves when none is left.
+   * Accepts no new requests. Streams are closed; other requests, also those that wait for a limit,
+   * may finish within `ms` milliseconds and then fail. Resolves when none is left.
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
     this.#leaving = true;
     const ending = new ProxyError('shutting-down', 'The proxy is ending; the request may have run.', {
       sent: 'maybe',
-      ifUnsent: 'The proxy is ending. The request was not sent: it waited until then.',
     });
-    const reasonFor = ({ sent }: HttpCall): Error => (sent ? ending : ending.unsent);
+    const reasonFor = ({ sent }: HttpCall): Error => (sent ? ending : waitedUntilEnd);
     this.#calls.abortMatching(({ stream }) => stream, reasonFor);
     const idle = this.#calls.idle();
     if (this.#calls.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#calls.size });

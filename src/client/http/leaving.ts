@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { ProxyError } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
 /**
@@ -60,3 +61,15 @@ export function endAfter(response: ServerResponse, socket: Socket | undefined): 
   // The head did not announce it: the connection ends together with the body.
   else if (socket) response.once('finish', () => socket.destroySoon());
 }
+
+/** By then, another replica or the next process serves the address. */
+const RETRY_AFTER_MS = 1_000;
+
+const unsent = (text: string): ProxyError =>
+  new ProxyError('shutting-down', `The proxy is ending. ${text} It was not sent: send it again.`, {
+    sent: 'no',
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+
+export const refusedAtEnd = unsent('It accepts no new requests.');
+export const waitedUntilEnd = unsent('The request still waited at the end of --drain-timeout.');
