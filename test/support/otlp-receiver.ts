@@ -115,7 +115,7 @@ export class OtlpReceiver {
     const isTraces = request.url === '/v1/traces';
     const json = type.includes('json')
       ? JSON.parse(bytes.toString('utf8'))
-      : decode(isTraces ? 'otlp.TraceRequest' : 'otlp.MetricsRequest', bytes);
+      : decodeOtlp(isTraces ? 'otlp.TraceRequest' : 'otlp.MetricsRequest', bytes);
     if (isTraces) this.#takeTraces(json);
     else this.#takeMetrics(json);
     response.writeHead(200, { 'content-type': type }).end(type.includes('json') ? '{}' : '');
@@ -137,7 +137,7 @@ export class OtlpReceiver {
 }
 
 /** Ids as hexadecimal text, as JSON has them. */
-function decode(type: string, bytes: Buffer): Raw {
+export function decodeOtlp(type: string, bytes: Uint8Array): Raw {
   const message = SCHEMA.lookupType(type);
   return JSON.parse(
     JSON.stringify(

@@ -1,11 +1,27 @@
 export type AttributeValue = string | number | boolean;
 
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/** The part that many spans have in common: all spans of a tool share one. */
+export class SpanTemplate {
+  readonly name: string;
+  readonly kind: 'server' | 'client' | 'internal';
+  readonly attributes: Attributes;
+  /** The bytes of the part, kept by the encoder that made them first. */
+  encoded: Uint8Array | undefined;
+
+  constructor(name: string, kind: SpanTemplate['kind'], attributes: Attributes) {
+    this.name = name;
+    this.kind = kind;
+    this.attributes = attributes;
+  }
+}
+
 /**
  * A finished span, without any type of the SDK, which is loaded after the first spans have ended.
  */
 export interface FinishedSpan {
-  readonly name: string;
-  readonly kind: 'server' | 'client' | 'internal';
+  readonly template: SpanTemplate;
   readonly traceId: string;
   readonly spanId: string;
   readonly tracestate: string | undefined;
@@ -15,6 +31,14 @@ export interface FinishedSpan {
   /** Wall clock, in milliseconds with fractions. */
   readonly startMs: number;
   readonly endMs: number;
-  readonly attributes: Readonly<Record<string, AttributeValue>>;
-  readonly error: { readonly message: string } | undefined;
+  /** The attributes that the template lacks. */
+  readonly attributes: Attributes;
+  /** The message of the error; undefined without one. */
+  readonly error: string | undefined;
 }
+
+/** All attributes of a span. */
+export const attributesOf = ({ template, attributes }: FinishedSpan): Attributes => ({
+  ...template.attributes,
+  ...attributes,
+});

@@ -1,7 +1,7 @@
 import type { Span, SpanOutcome, SpanPart, TraceCarrier } from '../../core/pipeline/span.ts';
-import type { AttributeValue, FinishedSpan } from './finished-span.ts';
+import type { AttributeValue, FinishedSpan, SpanTemplate } from './finished-span.ts';
 import { newSpanId } from './ids.ts';
-import { describePart, errorTypeOf, type SpanDescription } from './semantic-conventions.ts';
+import { errorTypeOf, type SpanDescription, type SpanDescriptions } from './semantic-conventions.ts';
 import { carrierOf, type Propagator, type TraceContext } from './trace-context.ts';
 
 /** Characters of an error message in a span's status: the server chooses them. */
@@ -9,7 +9,7 @@ const MAX_STATUS_MESSAGE = 500;
 
 /** The parts that all spans of a process share. */
 export interface SpanDeps {
-  readonly server: { readonly url: string; readonly address: string; readonly port: number };
+  readonly descriptions: SpanDescriptions;
   readonly propagators: ReadonlySet<Propagator>;
   /** Wall clock with the precision of the monotonic one. */
   readonly now: () => number;
@@ -27,18 +27,20 @@ interface SpanContext {
   readonly baggage: string | undefined;
 }
 
-/** A span that is recorded, and sent when it has ended. */
-export class RecordedSpan implements Span {
+/** A span that is recorded, and exported when it has ended: no copy of it is made. */
+export class RecordedSpan implements Span, FinishedSpan {
   readonly isRecorded = true;
   readonly traceId: string;
   readonly spanId: string;
+  readonly tracestate: string | undefined;
+  readonly template: SpanTemplate;
   readonly attributes: Record<string, AttributeValue>;
+  readonly startMs: number;
+  endMs = 0;
+  error: string | undefined;
   readonly #deps: SpanDeps;
-  readonly #description: SpanDescription;
   readonly #parent: TraceContext | RecordedSpan | undefined;
-  readonly #tracestate: string | undefined;
   readonly #baggage: string | undefined;
-  readonly #startMs: number;
   #carrier: TraceCarrier | undefined;
   /** The id of the call's span, from `carrierOfCall` until it begins. */
   #callId: string | undefined;
@@ -50,18 +52,26 @@ export class RecordedSpan implements Span {
 
   constructor(
     deps: SpanDeps,
-    description: SpanDescription,
+    { template, attributes }: SpanDescription,
     { traceId, spanId, parent, tracestate, baggage }: SpanContext,
   ) {
-    this.spanId = spanId;
-    this.#deps = deps;
-    this.#description = description;
-    this.attributes = description.attributes;
     this.traceId = traceId;
+    this.spanId = spanId;
+    this.tracestate = tracestate;
+    this.template = template;
+    this.attributes = attributes;
+    this.#deps = deps;
     this.#parent = parent;
-    this.#tracestate = tracestate;
     this.#baggage = baggage;
-    this.#startMs = deps.now();
+    this.startMs = deps.now();
+  }
+
+  get parentSpanId(): string | undefined {
+    return this.#parent?.spanId;
+  }
+
+  get parentIsRemote(): boolean {
+    return this.#parent !== undefined && !(this.#parent instanceof RecordedSpan);
   }
 
   get carrier(): TraceCarrier {
@@ -75,13 +85,13 @@ export class RecordedSpan implements Span {
   }
 
   #carrierOf(spanId: string): TraceCarrier {
-    const context = { traceId: this.traceId, spanId, sampled: true, tracestate: this.#tracestate };
+    const context = { traceId: this.traceId, spanId, sampled: true, tracestate: this.tracestate };
     return carrierOf(context, this.#baggage, this.#deps.propagators);
   }
 
   begin(part: SpanPart): Span {
     if (part.type === 'http') this.#describeSession(part);
-    const description = describePart(part, this.#deps.server, this.#requests);
+    const description = this.#deps.descriptions.ofPart(part, this.#requests);
     if (part.type === 'http') this.#requests++;
     const reserved = part.type === 'call' ? this.#callId : undefined;
     if (reserved !== undefined) this.#callId = undefined;
@@ -89,7 +99,7 @@ export class RecordedSpan implements Span {
       traceId: this.traceId,
       spanId: reserved ?? newSpanId(),
       parent: this,
-      tracestate: this.#tracestate,
+      tracestate: this.tracestate,
       baggage: this.#baggage,
     });
   }
@@ -103,30 +113,19 @@ export class RecordedSpan implements Span {
   end(outcome: SpanOutcome = {}): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.endMs = this.#deps.now();
     const { attributes } = this;
     if (outcome.status !== undefined) attributes['http.response.status_code'] = outcome.status;
     const errorType = errorTypeOf(outcome);
-    if (errorType !== undefined) attributes['error.type'] = errorType;
-    if (outcome.code !== undefined) attributes['rpc.response.status_code'] = String(outcome.code);
-    const message = outcome.message ?? this.#cause?.message ?? errorType ?? '';
-    const parent = this.#parent;
-    if (parent instanceof RecordedSpan && errorType !== undefined) parent.#cause = outcome;
-    const { name, kind } = this.#description;
-    this.#deps.onEnd({
-      name,
-      kind,
-      traceId: this.traceId,
-      spanId: this.spanId,
-      tracestate: this.#tracestate,
-      parentSpanId: parent?.spanId,
-      parentIsRemote: parent !== undefined && !(parent instanceof RecordedSpan),
-      startMs: this.#startMs,
-      endMs: this.#deps.now(),
-      attributes,
-      error:
-        errorType === undefined
-          ? undefined
-          : { message: this.#deps.clean(message).slice(0, MAX_STATUS_MESSAGE) },
-    });
+    if (errorType !== undefined) this.#fail(errorType, outcome);
+    this.#deps.onEnd(this);
+  }
+
+  #fail(errorType: string, outcome: SpanOutcome): void {
+    this.attributes['error.type'] = errorType;
+    if (outcome.code !== undefined) this.attributes['rpc.response.status_code'] = String(outcome.code);
+    if (this.#parent instanceof RecordedSpan) this.#parent.#cause = outcome;
+    const message = outcome.message ?? this.#cause?.message ?? errorType;
+    this.error = this.#deps.clean(message).slice(0, MAX_STATUS_MESSAGE);
   }
 }

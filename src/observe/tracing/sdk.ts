@@ -1,28 +1,37 @@
 // The only file that imports the OpenTelemetry SDK. It is loaded after the first message was
 // forwarded, and only where an OTEL_* variable asks for traces or metrics.
-import type { HrTime, SpanContext, TraceState } from '@opentelemetry/api';
-import { type ExportResult, ExportResultCode, hrTimeDuration } from '@opentelemetry/core';
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import { OTLPMetricExporter as JsonMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPMetricExporter as ProtobufMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter as JsonTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import {
+  convertLegacyHttpOptions,
+  createOtlpHttpExportDelegate,
+} from '@opentelemetry/otlp-exporter-base/node-http';
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import {
   detectResources,
   envDetector,
   type Resource,
   resourceFromAttributes,
 } from '@opentelemetry/resources';
-import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
+import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace';
+import type { Clock } from '../../core/time/clock.ts';
 import type { Metrics } from '../metrics/catalog.ts';
+import { describedSpan, ExportedSpan, toHrTime } from './exported-span.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { toResourceMetrics } from './metric-data.ts';
 import { MetricDeltas } from './metric-deltas.ts';
 import type { SignalSettings } from './otel-settings.ts';
+import type { SpanOrigin } from './protobuf-spans.ts';
+import { type BatchLimits, SpanBatches } from './span-batches.ts';
 
 /** Reports the result of each export: undefined for a success. */
 export type OnExport = (failure: string | undefined) => void;
 
 export interface SdkOptions {
+  readonly clock: Clock;
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Writes one line of the console exporter. */
@@ -62,24 +71,63 @@ export function createSpanSink(
 ): SpanSink {
   const resource = createResource(options.version);
   const scope = { name: SCOPE_NAME, version: options.version };
-  const { env } = options;
-  const processors = exporters.map((exporter) => {
-    const sent = exporter === 'otlp' ? reported(otlpExporter(protocol), onExport) : stderrExporter(options);
-    return new BatchSpanProcessor({ exporter: sent, ...batchLimits(env) });
+  const limits = batchLimits(options.env);
+  const sinks = exporters.map((exporter): SpanSink => {
+    if (exporter === 'otlp' && protocol === 'http/protobuf')
+      return encodedSink({ resource: resource.attributes, scope }, limits, options.clock, onExport);
+    const sent = exporter === 'otlp' ? reported(new JsonTraceExporter(), onExport) : stderrExporter(options);
+    const processor = new BatchSpanProcessor({ exporter: sent, ...limits });
+    return {
+      take: (span) => processor.onEnd(new ExportedSpan(span, resource, scope)),
+      shutdown: () => processor.shutdown(),
+    };
   });
+  const [only] = sinks;
+  if (only && sinks.length === 1) return only;
   return {
     take(span) {
-      const readable = new ExportedSpan(span, resource, scope);
-      for (const processor of processors) processor.onEnd(readable);
+      for (const sink of sinks) sink.take(span);
     },
     async shutdown() {
-      await Promise.allSettled(processors.map((processor) => processor.shutdown()));
+      await Promise.allSettled(sinks.map((sink) => sink.shutdown()));
+    },
+  };
+}
+
+/** Sends spans that are encoded here by the SDK's exporter, with its retries and settings. */
+function encodedSink(origin: SpanOrigin, limits: BatchLimits, clock: Clock, onExport: OnExport): SpanSink {
+  const exporter = new OTLPExporterBase<Uint8Array>(
+    createOtlpHttpExportDelegate(
+      convertLegacyHttpOptions({}, 'TRACES', 'v1/traces', { 'Content-Type': 'application/x-protobuf' }),
+      {
+        serializeRequest: (batch) => batch,
+        deserializeResponse: (data) => ProtobufTraceSerializer.deserializeResponse(data),
+      },
+      'otlp_http_span_exporter',
+      // The exporter's metrics of itself, which nobody reads.
+      { name: 'span', countItems: () => 0 },
+      undefined,
+    ),
+  );
+  const send = (batch: Uint8Array): Promise<void> =>
+    new Promise((resolve) => {
+      exporter.export(batch, (result) => {
+        onExport(failureOf(result));
+        resolve();
+      });
+    });
+  const batches = new SpanBatches({ limits, origin, clock, send });
+  return {
+    take: (span) => batches.take(span),
+    async shutdown() {
+      await batches.shutdown();
+      await exporter.shutdown();
     },
   };
 }
 
 /** The defaults are those of the specification. */
-const batchLimits = (env: SdkOptions['env']) => ({
+const batchLimits = (env: SdkOptions['env']): BatchLimits => ({
   maxQueueSize: numberOf(env.OTEL_BSP_MAX_QUEUE_SIZE) ?? 2_048,
   maxExportBatchSize: numberOf(env.OTEL_BSP_MAX_EXPORT_BATCH_SIZE) ?? 512,
   scheduledDelayMillis: numberOf(env.OTEL_BSP_SCHEDULE_DELAY) ?? 5_000,
@@ -132,9 +180,6 @@ export function createMetricSink(
   };
 }
 
-const otlpExporter = (protocol: SignalSettings['protocol']): SpanExporter =>
-  protocol === 'http/json' ? new JsonTraceExporter() : new ProtobufTraceExporter();
-
 /** The SDK drops failed batches without a word. */
 const reported = (exporter: SpanExporter, onExport: OnExport): SpanExporter => ({
   export: (spans, done) =>
@@ -157,73 +202,8 @@ export function failureOf({ code, error }: ExportResult): string | undefined {
 /** stdout carries MCP messages only, so the SDK's console exporter cannot be used. */
 const stderrExporter = ({ print }: SdkOptions): SpanExporter => ({
   export(spans, done) {
-    for (const span of spans) print(JSON.stringify((span as ExportedSpan).span));
+    for (const span of spans) print(JSON.stringify(describedSpan((span as ExportedSpan).span)));
     done({ code: ExportResultCode.SUCCESS });
   },
   shutdown: () => Promise.resolve(),
 });
-
-const KINDS = { internal: 0, server: 1, client: 2 } as const;
-const UNSET = 0;
-const ERROR = 2;
-const SAMPLED = 1;
-const NONE: [] = [];
-
-const toHrTime = (ms: number): HrTime => {
-  const seconds = Math.floor(ms / 1_000);
-  return [seconds, Math.round((ms - seconds * 1_000) * 1e6)];
-};
-
-/** A finished span as the SDK's exporters read it. */
-class ExportedSpan implements ReadableSpan {
-  readonly span: FinishedSpan;
-  readonly resource: Resource;
-  readonly instrumentationScope: ReadableSpan['instrumentationScope'];
-  readonly ended = true;
-  readonly events = NONE;
-  readonly links = NONE;
-  readonly droppedAttributesCount = 0;
-  readonly droppedEventsCount = 0;
-  readonly droppedLinksCount = 0;
-  readonly startTime: HrTime;
-  readonly endTime: HrTime;
-  declare readonly parentSpanContext?: SpanContext;
-
-  constructor(span: FinishedSpan, resource: Resource, scope: ReadableSpan['instrumentationScope']) {
-    this.span = span;
-    this.resource = resource;
-    this.instrumentationScope = scope;
-    this.startTime = toHrTime(span.startMs);
-    this.endTime = toHrTime(span.endMs);
-    const { traceId, parentSpanId: spanId, parentIsRemote: isRemote } = span;
-    if (spanId !== undefined) this.parentSpanContext = { traceId, spanId, traceFlags: SAMPLED, isRemote };
-  }
-
-  get name(): string {
-    return this.span.name;
-  }
-
-  get kind(): number {
-    return KINDS[this.span.kind];
-  }
-
-  get attributes(): ReadableSpan['attributes'] {
-    return this.span.attributes;
-  }
-
-  get duration(): HrTime {
-    return hrTimeDuration(this.startTime, this.endTime);
-  }
-
-  get status(): ReadableSpan['status'] {
-    const { error } = this.span;
-    return error ? { code: ERROR, message: error.message } : { code: UNSET };
-  }
-
-  spanContext(): SpanContext {
-    const { traceId, spanId, tracestate } = this.span;
-    const state =
-      tracestate === undefined ? {} : { traceState: { serialize: () => tracestate } as TraceState };
-    return { traceId, spanId, traceFlags: SAMPLED, ...state };
-  }
-}

@@ -9,10 +9,9 @@ import { settleWithin } from '../../core/time/waits.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
-import type { SpanDeps } from './recorded-span.ts';
 import { createSampler } from './sampler.ts';
 import type { MetricSink, SpanSink } from './sdk.ts';
-import type { RequestSource } from './semantic-conventions.ts';
+import { type RequestSource, SpanDescriptions, type SpanServer } from './semantic-conventions.ts';
 import { Tracer } from './tracer.ts';
 
 /** Spans that are kept until the SDK is loaded, as many as its own queue holds. */
@@ -112,7 +111,7 @@ class RunningTelemetry implements Telemetry {
     const offset = clock.now() - clock.monotonic();
     return new Tracer(
       {
-        server: serverOf(endpoint),
+        descriptions: new SpanDescriptions(serverOf(endpoint)),
         propagators,
         now: () => offset + clock.monotonic(),
         clean: (text) => this.#redactor.clean(text),
@@ -136,7 +135,7 @@ class RunningTelemetry implements Telemetry {
   }
 
   async #load(): Promise<void> {
-    const { env, version, events } = this.#options;
+    const { env, version, events, clock } = this.#options;
     if (this.#isLoaded) return;
     try {
       const { createMetricSink, createSpanSink } = await import('./sdk.ts');
@@ -145,13 +144,13 @@ class RunningTelemetry implements Telemetry {
       const print = (line: string): void => void process.stderr.write(`${this.#redactor.clean(line)}\n`);
       const { traces, metrics } = this.#settings;
       if (traces) {
-        this.#sink = createSpanSink(traces, { env, version, print }, (failure) =>
+        this.#sink = createSpanSink(traces, { env, version, clock, print }, (failure) =>
           this.#report('traces', failure),
         );
       }
       for (const span of this.#pending.splice(0)) this.#sink?.take(span);
       if (metrics && this.#metrics) {
-        this.#metricSink = createMetricSink(metrics, { env, version, print }, this.#since, (failure) =>
+        this.#metricSink = createMetricSink(metrics, { env, version, clock, print }, this.#since, (failure) =>
           this.#report('metrics', failure),
         );
         this.#sendLater();
@@ -218,7 +217,7 @@ const sourceOf = ({ transport, client }: CallRecord): RequestSource => ({
 const labelOfClient = (id: string): string => id.replace(/^http-session-/, '').slice(0, LABEL_CHARACTERS);
 
 /** The endpoint as spans name it: without query and login. */
-function serverOf({ origin, pathname, protocol, hostname, port }: URL): SpanDeps['server'] {
+function serverOf({ origin, pathname, protocol, hostname, port }: URL): SpanServer {
   const assumed = protocol === 'https:' ? 443 : 80;
   return { url: `${origin}${pathname}`, address: hostname, port: port === '' ? assumed : Number(port) };
 }

@@ -4,7 +4,7 @@ import type { Span, SpanPart } from '../../core/pipeline/span.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import { RecordedSpan, type SpanDeps } from './recorded-span.ts';
 import type { Sampler } from './sampler.ts';
-import { describePart, describeRequest, type RequestSource } from './semantic-conventions.ts';
+import type { RequestSource } from './semantic-conventions.ts';
 import { carrierOf, readBaggage, readContext, type TraceContext } from './trace-context.ts';
 import { UnrecordedSpan } from './unrecorded-span.ts';
 
@@ -49,7 +49,7 @@ export class Tracer {
   beginOwn(part: SpanPart): Span {
     const traceId = newTraceId();
     if (!this.#sample(traceId, undefined)) return this.#unrecorded(traceId, NO_FIELDS, undefined, undefined);
-    return new RecordedSpan(this.#deps, describePart(part, this.#deps.server, 0), {
+    return new RecordedSpan(this.#deps, this.#deps.descriptions.ofPart(part, 0), {
       traceId,
       spanId: newSpanId(),
       parent: undefined,
@@ -66,7 +66,7 @@ export class Tracer {
   ): Span {
     const traceId = parent?.traceId ?? newTraceId();
     if (!this.#sample(traceId, parent?.sampled)) return this.#unrecorded(traceId, meta, parent, baggage);
-    return new RecordedSpan(this.#deps, describeRequest(request, source()), {
+    return new RecordedSpan(this.#deps, this.#deps.descriptions.ofRequest(request, source()), {
       traceId,
       spanId: newSpanId(),
       parent,
