@@ -136,7 +136,7 @@ export function serve(
       : undefined;
   status?.then(
     ({ url }) => {
-      if (process.stderr.isTTY) process.stderr.write(`mcp-sigv4-proxy: status at ${url}\n`);
+      if (process.stderr.isTTY && url !== '') process.stderr.write(`mcp-sigv4-proxy: status at ${url}\n`);
     },
     (error: unknown) => cannotListen(error),
   );

@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { removeStale } from '../client/http/open-server.ts';
 import { causeText } from '../core/errors/errors.ts';
 import { Events } from '../core/pipeline/events.ts';
@@ -11,10 +11,12 @@ import type { Settings } from '../settings.ts';
 import { LimitServer } from '../workers/limit-server.ts';
 import { workerCount } from '../workers/options.ts';
 import { createFork } from '../workers/primary.ts';
-import { settingsOfWorker } from '../workers/share.ts';
+import { resourceOfWorker, settingsOfWorker } from '../workers/share.ts';
 import { Supervisor } from '../workers/supervisor.ts';
 import { takePlace, Worker } from '../workers/worker.ts';
+import type { PrimaryStatus } from './primary-status.ts';
 import type { Observers } from './serve.ts';
+import type { RunningStatus } from './status-server.ts';
 
 /** Added to the drain time of a worker: it closes connections and flushes logs afterwards. */
 const DRAIN_MARGIN_MS = 10_000;
@@ -23,7 +25,7 @@ const DRAIN_MARGIN_MS = 10_000;
 export interface WorkerParts {
   /** Its share of the settings. */
   readonly settings: Settings;
-  readonly observers: Pick<Observers, 'openLimits' | 'worker'>;
+  readonly observers: Pick<Observers, 'openLimits' | 'worker' | 'serveStatus'>;
   readonly obey: Worker['obey'];
 }
 
@@ -34,12 +36,22 @@ export interface WorkerParts {
 export async function runWorkers(settings: Settings): Promise<number | WorkerParts> {
   if (!cluster.isWorker) return supervise(settings);
   const worker = new Worker(takePlace(process.env));
+  const { env } = process;
+  env.OTEL_RESOURCE_ATTRIBUTES = resourceOfWorker(
+    env.OTEL_RESOURCE_ATTRIBUTES ?? '',
+    worker.place,
+    hostname(),
+  );
   const { listenPrivately, listening } = worker;
   const { limits, endpoint } = settings;
   return {
     settings: settingsOfWorker(settings, worker.place),
     observers: {
       worker: { listenPrivately, listening },
+      serveStatus: async (deps) => {
+        const { reportStatus } = await import('./worker-status.ts');
+        return reportStatus(worker, deps);
+      },
       // Redis shares the limits of workers as those of any processes.
       ...(limits === undefined
         ? { openLimits: (events) => worker.openLimits(endpoint, systemClock, events) }
@@ -67,12 +79,19 @@ async function supervise(settings: Settings): Promise<number> {
     clock: systemClock,
     events,
     fork: createFork(fromFile),
-    onMessage: ({ index, process: worker }, message) => {
-      if (message.type !== 'limit.run') return;
+    onMessage: (slot, message) => {
+      if (message.type !== 'limit.run') {
+        status?.receive(slot, message);
+        return;
+      }
       const { id, operation, args } = message;
-      worker?.send({ type: 'limit.result', id, value: limits.run(String(index), operation, args) });
+      const value = limits.run(String(slot.index), operation, args);
+      slot.process?.send({ type: 'limit.result', id, value });
     },
-    onGone: ({ index }) => limits.forget(String(index)),
+    onGone: (slot) => {
+      limits.forget(String(slot.index));
+      status?.depart(slot);
+    },
     onListening: (url) => {
       if (process.stderr.isTTY) report(`listening on ${url} with ${count} workers (press Ctrl-C to end)`);
     },
@@ -84,8 +103,22 @@ async function supervise(settings: Settings): Promise<number> {
     events.emit({ type: 'internal.fault', where: 'an uncaught exception', message: causeText(error) });
     supervisor.leave('an internal fault', { atOnce: true, code: 1 });
   });
+  let status: PrimaryStatus | undefined;
+  let running: RunningStatus | undefined;
+  if (settings.status !== undefined) {
+    const { PrimaryStatus: Opened } = await import('./primary-status.ts');
+    status = new Opened(settings, supervisor);
+    try {
+      running = await status.open(settings, events);
+    } catch (error) {
+      report(causeText(error));
+      return 1;
+    }
+    if (process.stderr.isTTY) report(`status at ${running.url}`);
+  }
   supervisor.start();
   const code = await supervisor.over;
+  await running?.close();
   await log.flush();
   return code;
 }

@@ -1,7 +1,16 @@
 import type { LimitStore } from '../limits/store.ts';
+import type { WorkerReport } from './report.ts';
 
 /** The operations of shared limits that the primary process runs for its workers. */
 export type LimitOperation = Exclude<keyof LimitStore, 'connected' | 'close'>;
+
+/** `page`: a report with the AWS identities that sign, for the status page. */
+export type Question = 'report' | 'page' | 'readiness';
+
+/** Why requests would fail now; null where they would not. */
+export interface ReadinessAnswer {
+  readonly reason: string | null;
+}
 
 /** A message from the primary process to a worker. */
 export type ToWorker =
@@ -11,6 +20,8 @@ export type ToWorker =
   | { readonly type: 'stop' }
   /** The reaction to SIGHUP. */
   | { readonly type: 'renew' }
+  /** Answer with a `reply`. */
+  | { readonly type: 'ask'; readonly id: number; readonly what: Question }
   | { readonly type: 'limit.result'; readonly id: number; readonly value: unknown }
   /** A lease of this key is free, and it is this worker's turn. */
   | { readonly type: 'limit.free'; readonly key: string };
@@ -23,6 +34,9 @@ export type ToPrimary =
   | { readonly type: 'binding' }
   | { readonly type: 'bound' }
   | { readonly type: 'listening'; readonly url: string }
+  | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
+  /** Everything that a worker has measured, when it ends. */
+  | { readonly type: 'last-report'; readonly report: WorkerReport }
   | {
       readonly type: 'limit.run';
       readonly id: number;

@@ -26,7 +26,6 @@ interface WorkersValues extends DividedLimits {
   readonly workers: string | undefined;
   readonly listen: string | undefined;
   readonly stdio: boolean;
-  readonly status: string | undefined;
 }
 
 /** Returns the problems of the options taken together. Pure. */
@@ -44,9 +43,6 @@ export function workersProblems(
     problems.push(
       `${own} excludes ${nameOf('stdio')}: one client on stdio cannot be divided among processes. Remove one of the two`,
     );
-  }
-  if (values.status !== undefined) {
-    problems.push(`${own} excludes ${nameOf('status')}, which shows one process. Remove one of the two`);
   }
   if (workers === 'auto') return problems;
   for (const key of DIVIDED) {

@@ -61,3 +61,14 @@ export function readPlace(text: string): WorkerPlace {
   const [index = 0, count = 1, port = 0] = text.split('/').map(Number);
   return { index, count, port };
 }
+
+const INSTANCE = /(^|,)\s*(service\.instance\.id=[^,]*)/;
+
+/**
+ * The value of OTEL_RESOURCE_ATTRIBUTES for one worker: two that send metrics under one identity
+ * would overwrite each other's. Pure.
+ */
+export function resourceOfWorker(given: string, { index }: WorkerPlace, host: string): string {
+  if (INSTANCE.test(given)) return given.replace(INSTANCE, `$1$2-${index}`);
+  return `${given === '' ? '' : `${given},`}service.instance.id=${encodeURIComponent(host)}-${index}`;
+}

@@ -3,8 +3,16 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { SharedLimits } from '../limits/shared-limits.ts';
 import { LimitClient } from './limit-client.ts';
-import type { SendMessage, ToPrimary, ToWorker } from './messages.ts';
+import type { Question, ReadinessAnswer, ToPrimary, ToWorker } from './messages.ts';
+import type { WorkerReport } from './report.ts';
 import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './share.ts';
+
+/** Answers the questions of the primary process. */
+export interface Reporter {
+  report(): Promise<WorkerReport>;
+  page(): Promise<WorkerReport>;
+  readiness(): Promise<ReadinessAnswer>;
+}
 
 /** The parts of a serving process that the primary process controls. */
 export interface Controlled {
@@ -24,6 +32,8 @@ export function takePlace(env: NodeJS.ProcessEnv): WorkerPlace {
 /** The side of a worker in its conversation with the primary process. */
 export class Worker {
   readonly place: WorkerPlace;
+  /** Undefined without --status, and before it can be asked. */
+  #reporter: Reporter | undefined;
   readonly #limits = new LimitClient((message) => this.#send(message));
 
   constructor(place: WorkerPlace) {
@@ -56,6 +66,23 @@ export class Worker {
     this.#send({ type: 'listening', url });
   };
 
+  /** Answers the questions of the primary process for its status address. */
+  report(reporter: Reporter): void {
+    this.#reporter = reporter;
+  }
+
+  /** Sends everything measured for the last time. Resolves when it is sent. */
+  reportLast(report: WorkerReport): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.#send({ type: 'last-report', report }, () => resolve())) resolve();
+    });
+  }
+
+  async #answer(id: number, what: Question): Promise<void> {
+    const value = await this.#reporter?.[what]();
+    this.#send({ type: 'reply', id, value });
+  }
+
   /** Obeys the primary process from now on. */
   obey(controlled: Controlled): void {
     // Node would end the process at once; calls in flight may finish.
@@ -75,6 +102,9 @@ export class Worker {
         case 'renew':
           controlled.renew();
           break;
+        case 'ask':
+          void this.#answer(message.id, message.what);
+          break;
         default:
           this.#limits.receive(message);
       }
@@ -82,10 +112,10 @@ export class Worker {
     this.#send({ type: 'joined' });
   }
 
-  readonly #send: SendMessage<ToPrimary> = (message) => {
+  #send(message: ToPrimary, sent: () => void = () => undefined): boolean {
     if (!process.connected) return false;
     // The callback takes the error of a channel that closes meanwhile.
-    process.send?.(message, undefined, undefined, () => undefined);
+    process.send?.(message, undefined, undefined, sent);
     return true;
-  };
+  }
 }

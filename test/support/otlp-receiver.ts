@@ -68,6 +68,8 @@ export class OtlpReceiver {
   readonly headers: http.IncomingHttpHeaders[] = [];
   readonly spans: ReceivedSpan[] = [];
   resource: Attributes = {};
+  /** The processes that have exported spans. */
+  readonly instances = new Set<unknown>();
   /** The points of the last export of metrics. */
   points: readonly ReceivedPoint[] = [];
   /** The points of all exports of metrics. */
@@ -124,6 +126,7 @@ export class OtlpReceiver {
   #takeTraces({ resourceSpans }: Raw): void {
     for (const { resource, scopeSpans } of resourceSpans) {
       this.resource = toAttributes(resource.attributes);
+      this.instances.add(this.resource['service.instance.id']);
       for (const { spans } of scopeSpans) this.spans.push(...spans.map(toSpan));
     }
   }

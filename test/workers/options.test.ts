@@ -7,7 +7,6 @@ const values = {
   workers: '4',
   listen: '127.0.0.1:0' as string | undefined,
   stdio: false,
-  status: undefined,
 };
 
 describe('the number of workers', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { partOf, placeText, readPlace } from '../../src/workers/share.ts';
+import { partOf, placeText, readPlace, resourceOfWorker } from '../../src/workers/share.ts';
 
 describe('the part of a limit that one worker has', () => {
   it.each([
@@ -18,4 +18,15 @@ describe('the part of a limit that one worker has', () => {
 it('the place of a worker survives the text in its environment', () => {
   const place = { index: 3, count: 4, port: 8_080 };
   expect(readPlace(placeText(place))).toEqual(place);
+});
+
+describe('the OpenTelemetry resource of a worker', () => {
+  it.each([
+    ['', 'service.instance.id=a%20host-1'],
+    ['team=a', 'team=a,service.instance.id=a%20host-1'],
+    ['service.instance.id=pod-7,team=a', 'service.instance.id=pod-7-1,team=a'],
+    ['team=a, service.instance.id=pod-7', 'team=a,service.instance.id=pod-7-1'],
+  ])('the OpenTelemetry resource of a worker with "%s" has an instance of its own', (given, own) => {
+    expect(resourceOfWorker(given, { index: 1, count: 2, port: 0 }, 'a host')).toBe(own);
+  });
 });

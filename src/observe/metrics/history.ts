@@ -40,15 +40,27 @@ export class History {
 
   /** @param at - the end of the call (monotonic). */
   add(seconds: number, isError: boolean, at: number): void {
-    const number = Math.floor(at / HISTORY_STEP_MS);
+    const step = this.#stepOf(Math.floor(at / HISTORY_STEP_MS));
+    step.calls++;
+    if (isError) step.errors++;
+    step.durations.observe(seconds);
+  }
+
+  /** Adds calls that have just ended. */
+  addAll(durations: Histogram, errors: number): void {
+    const step = this.#stepOf(this.#now());
+    step.calls += durations.count;
+    step.errors += errors;
+    step.durations.addAll(durations);
+  }
+
+  #stepOf(number: number): Step {
     let step = this.#steps[number % HISTORY_STEPS];
     if (step?.number !== number) {
       step = { number, calls: 0, errors: 0, durations: new Histogram(OPERATION_BOUNDS) };
       this.#steps[number % HISTORY_STEPS] = step;
     }
-    step.calls++;
-    if (isError) step.errors++;
-    step.durations.observe(seconds);
+    return step;
   }
 
   /** The complete steps, oldest first. */

@@ -24,9 +24,14 @@ export interface StatusServerOptions {
   readonly metrics: Pick<ProxyMetrics, 'toPrometheus'>;
   /** The content of the page. */
   readonly report: () => StatusReport;
+  /** Renews what `metrics` and `report` read, which other processes have measured. */
+  readonly refresh?: (() => Promise<void>) | undefined;
   /** Returns why requests would fail now, or undefined; must contain no secret. */
   readonly unreadyReason: () => Promise<string | undefined>;
 }
+
+/** The paths with measured values. */
+const MEASURED_PATHS: ReadonlySet<string> = new Set(['/metrics', '/status.json', '/events']);
 
 /** Nothing from elsewhere is loaded, run, framed or sent. */
 const SECURITY_HEADERS = {
@@ -94,7 +99,10 @@ export class StatusServer {
       this.#send(response, refusal.status, 'text/plain', `${refusal.message}\n`, refusal.headers);
       return;
     }
-    this.#answer(path, headers.accept, request, response);
+    const { refresh } = this.#options;
+    const answer = (): void => this.#answer(path, headers.accept, request, response);
+    if (refresh && MEASURED_PATHS.has(path)) void refresh().then(answer);
+    else answer();
   }
 
   #answer(
@@ -179,7 +187,12 @@ export class StatusServer {
   }
 
   #scheduleUpdate(): void {
-    this.#timer ??= this.#options.clock.schedule(UPDATE_MS, () => this.#update(), { keepAlive: false });
+    const update = (): void => {
+      const { refresh } = this.#options;
+      if (refresh) void refresh().then(() => this.#update());
+      else this.#update();
+    };
+    this.#timer ??= this.#options.clock.schedule(UPDATE_MS, update, { keepAlive: false });
   }
 
   #stopUpdates(): void {
