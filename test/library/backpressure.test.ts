@@ -108,6 +108,17 @@ it.each(['v1', 'v2'] as const)(
   },
 );
 
+it.each([
+  ['never ends', () => new Promise(() => undefined)],
+  ['rejects', () => Promise.reject(new Error('ignored'))],
+])('an onOverload that %s delays no refusal', async (_how, onOverload) => {
+  const { call, answers } = await start('v2', { maxConcurrent: 1, onOverload });
+  await call(0);
+  await call(1);
+  await turn();
+  expect(answers.get(1)).toMatchObject({ error: { data: { reason: 'concurrency_limit' } } });
+});
+
 it('a call that waits too long is refused and never runs, and a cancelled one leaves the queue', async () => {
   const clock = new FakeClock();
   const { call, cancel, answers, running, backpressure } = await start('v2', {
