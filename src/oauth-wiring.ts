@@ -71,10 +71,19 @@ export async function oauthDepsOf(
 /** Opens the logins that clients are offered while the proxy serves. */
 export const createLoginOffers = (
   all: Settings,
-  { clock, connectOf }: { readonly clock: Clock; readonly connectOf: (profile: string) => Connector },
+  {
+    clock,
+    events,
+    connectOf,
+  }: {
+    readonly clock: Clock;
+    readonly events: Events;
+    readonly connectOf: (profile: string) => Connector;
+  },
 ): LoginOffers =>
   new LoginOffers({
     clock,
+    events,
     storeOf: (profile) => loginStoreOf(oauthSettingsOf(all, profile), clock),
     depsOf: (profile, signal) =>
       oauthDepsOf(oauthSettingsOf(all, profile), { connect: connectOf(profile), clock }, signal),

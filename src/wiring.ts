@@ -317,6 +317,7 @@ export class Wiring {
     const { createLoginOffers } = await import('./oauth-wiring.ts');
     this.#logins ??= createLoginOffers(this.#settings, {
       clock: this.clock,
+      events: this.events,
       connectOf: (name) => this.transports.profileTransport(name).connect,
     });
     return this.#logins.begin(profile, signal);

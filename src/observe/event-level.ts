@@ -87,6 +87,8 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   // Reported as an answer, or as a failed refresh.
   'credentials.failed': 'debug',
   'credentials.refresh-failed': 'warn',
+  // The browser shows that the login has failed, and no answer shows the reason.
+  'login.failed': 'error',
   // The client continues with an older revision, and no answer shows the reason.
   'probe.failed': 'error',
   'list.cut': 'warn',

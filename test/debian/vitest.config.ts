@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests with programs of Debian packages: prometheus and chromium. */
+/** Tests with programs of Debian packages. */
 export default defineConfig({
   test: {
     include: ['test/debian/**/*.test.ts'],

@@ -284,9 +284,15 @@ describe('--auth oauth', () => {
     });
     const again = await client.request('tools/call', echo, -1);
     expect(elicitationsOf(again), 'one login is open at a time').toEqual(elicitationsOf(refused));
-    const [{ url = '' } = {}] = elicitationsOf(again);
+    server.behaviour.token = (_request, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}');
+    };
+    expect(await (await fetch(elicitationsOf(again)[0]?.url ?? '')).text()).toContain('Login failed');
+    await client.stderrMatching(/"login\.failed".*invalid_grant|invalid_grant.*"login\.failed"/);
+    server.behaviour.token = undefined;
+    const [{ url = '' } = {}] = elicitationsOf(await client.request('tools/call', echo, -2));
     expect(await (await fetch(url)).text()).toContain('Logged in');
-    expect((await client.request('tools/call', echo, -2)).result).toBeDefined();
+    expect((await client.request('tools/call', echo, -3)).result).toBeDefined();
   });
 });
 

@@ -88,7 +88,7 @@ async function shown<T>(result: Promise<T>, server: RedirectServer): Promise<T> 
     await server.finish({ ok: true, text: 'You can close this window and return to the MCP client.' });
     return login;
   } catch (error) {
-    await server.finish({ ok: false, text: 'The terminal shows the reason.' });
+    await server.finish({ ok: false, text: 'The terminal, or the log of the proxy, shows the reason.' });
     throw error;
   }
 }

@@ -1,37 +1,48 @@
-import type { Entry as EntryClass } from '@napi-rs/keyring';
+import type { AsyncEntry as EntryClass } from '@napi-rs/keyring';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortable, withTimeout } from '../../core/time/waits.ts';
 
 /** The name of the entries in the keychain. */
 const SERVICE = 'mcp-sigv4-proxy';
+/**
+ * A locked keychain asks the user for its password. Shorter than a renewal of tokens may take.
+ */
+const MAX_KEYCHAIN_MS = 20_000;
 
 /**
  * The keychain of the operating system: macOS Keychain, Windows Credential Manager, Secret Service.
+ * Every function rejects where the keychain is locked, absent, or does not answer.
  */
 export interface Keychain {
-  get(account: string): string | undefined;
-  /** @throws Error where the keychain is locked, absent, or refuses so long a text. */
-  set(account: string, secret: string): void;
-  delete(account: string): void;
+  get(account: string): Promise<string | undefined>;
+  /** Rejects also where it refuses so long a text. */
+  set(account: string, secret: string): Promise<void>;
+  delete(account: string): Promise<void>;
 }
 
 /**
  * Opens the keychain; undefined if the optional package @napi-rs/keyring is not installed. Its
- * native code is loaded only here.
+ * native code is loaded only here, and runs beside the event loop, which a question to the user
+ * would stop.
  */
-export async function openKeychain(): Promise<Keychain | undefined> {
+export async function openKeychain(clock: Clock): Promise<Keychain | undefined> {
   let Entry: typeof EntryClass;
   try {
-    ({ Entry } = await import('@napi-rs/keyring'));
+    ({ AsyncEntry: Entry } = await import('@napi-rs/keyring'));
   } catch {
     return undefined;
   }
   // Not the keyring of the Linux kernel: it forgets everything at the end of the login session.
   const options = { linux: { store: 'secret-service' } } as const;
-  const entry = (account: string): EntryClass => new Entry(SERVICE, account, options);
+  const within = <T>(account: string, use: (entry: EntryClass) => Promise<T>): Promise<T> =>
+    withTimeout(clock, MAX_KEYCHAIN_MS, (signal) =>
+      abortable(use(new Entry(SERVICE, account, options)), signal),
+    );
   return {
-    get: (account) => entry(account).getPassword() ?? undefined,
-    set: (account, secret) => entry(account).setPassword(secret),
-    delete: (account) => {
-      entry(account).deletePassword();
+    get: async (account) => (await within(account, (entry) => entry.getPassword())) ?? undefined,
+    set: (account, secret) => within(account, (entry) => entry.setPassword(secret)),
+    delete: async (account) => {
+      await within(account, (entry) => entry.deletePassword());
     },
   };
 }

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { causeText } from '../../core/errors/errors.ts';
+import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { abortable } from '../../core/time/waits.ts';
 import { beginLogin } from './login.ts';
@@ -12,6 +14,7 @@ interface OpenOffer {
 
 export interface LoginOffersOptions {
   readonly clock: Clock;
+  readonly events: Events;
   /** Opens the store of a profile's login. */
   readonly storeOf: (profile: string) => LoginStore;
   readonly depsOf: (profile: string, signal: AbortSignal) => Promise<OAuthDeps>;
@@ -54,16 +57,21 @@ export class LoginOffers {
   }
 
   async #begin(profile: string): Promise<OpenOffer> {
-    const { clock, storeOf, depsOf } = this.#options;
+    const { clock, events, storeOf, depsOf } = this.#options;
     const { signal } = this.#closing;
     const deps = await depsOf(profile, signal);
     const { page, done } = await beginLogin({ deps, store: storeOf(profile), clock, signal });
-    // The next request finds the tokens in the store; a failure shows in the browser.
     const over = (): void => {
       this.#open.delete(profile);
       this.#pending.delete(profile);
     };
-    this.#pending.set(profile, done.then(over, over));
+    const failed = (error: unknown): void => {
+      over();
+      // The browser shows that the login has failed, and no cause.
+      if (!signal.aborted) events.emit({ type: 'login.failed', profile, message: `${causeText(error)}.` });
+    };
+    // The next request finds the tokens in the store.
+    this.#pending.set(profile, done.then(over, failed));
     return { id: randomUUID(), url: page.url };
   }
 }

@@ -68,7 +68,7 @@ export class LoginStore {
   async read(): Promise<LoginRecord | undefined> {
     const stored = this.#readFile();
     if (stored?.secretsIn !== 'keychain') return stored;
-    const secrets = (await this.#openKeychain())?.get(this.#account);
+    const secrets = await (await this.#openKeychain())?.get(this.#account);
     if (secrets === undefined) return { ...stored, tokens: undefined };
     return readLoginRecord(secrets);
   }
@@ -83,7 +83,11 @@ export class LoginStore {
   async check(): Promise<void> {
     if (this.#options.kind !== 'keychain') return;
     try {
-      (await this.#requireKeychain()).get(this.#account);
+      const keychain = await this.#requireKeychain();
+      // A locked keychain can be read where it has no entry.
+      const probe = `${this.#account} probe`;
+      await keychain.set(probe, 'probe');
+      await keychain.delete(probe);
     } catch (error) {
       throw keychainError(error);
     }
@@ -108,7 +112,7 @@ export class LoginStore {
     const existed = statSync(this.path, { throwIfNoEntry: false }) !== undefined;
     if (this.#options.kind !== 'file') {
       try {
-        (await this.#openKeychain())?.delete(this.#account);
+        await (await this.#openKeychain())?.delete(this.#account);
       } catch {
         // Without an entry, or without a keychain, there is nothing to delete.
       }
@@ -168,8 +172,9 @@ export class LoginStore {
     try {
       const keychain = await this.#requireKeychain();
       const secrets = JSON.stringify(record);
-      keychain.set(this.#account, secrets);
-      if (keychain.get(this.#account) !== secrets) throw new Error('it does not return what was stored');
+      await keychain.set(this.#account, secrets);
+      if ((await keychain.get(this.#account)) !== secrets)
+        throw new Error('it does not return what was stored');
       return true;
     } catch (error) {
       if (kind === 'auto') return false;
@@ -184,7 +189,8 @@ export class LoginStore {
   }
 
   #openKeychain(): Promise<Keychain | undefined> {
-    this.#keychain ??= (this.#options.keychain ?? openKeychain)();
+    const { clock, keychain = () => openKeychain(clock) } = this.#options;
+    this.#keychain ??= keychain();
     return this.#keychain;
   }
 }

@@ -119,5 +119,5 @@ const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => `&#
 
 const page = ({ title, text }: { readonly title: string; readonly text: string }): string =>
   `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escaped(title)} - mcp-sigv4-proxy</title>` +
-  '<meta name="viewport" content="width=device-width"><style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}</style>' +
+  '<meta name="viewport" content="width=device-width"><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}</style>' +
   `</head><body><main><h1>${escaped(title)}</h1><p>${escaped(text)}</p></main></body></html>`;

@@ -54,8 +54,9 @@ export class StoredLogin implements TokenSource {
   readonly #store: LoginStore;
   #held: Held | undefined;
   #principal: string | undefined;
-  /** The refusal that ended the login, as the end of a sentence. */
+  /** The refusal that ended the login, as the end of a sentence, and the token that it ended. */
   #endedBecause = '';
+  #endedToken: string | undefined;
   readonly #renewing = new SingleFlight<void>();
   /** Monotonic times. */
   #checkAt = Number.NEGATIVE_INFINITY;
@@ -197,7 +198,7 @@ export class StoredLogin implements TokenSource {
       this.#held = undefined;
       return;
     }
-    this.#endedBecause = '';
+    if (tokens.access_token !== this.#endedToken) this.#endedBecause = '';
     const { events, onIdentityChange } = this.#options;
     for (const value of [tokens.access_token, tokens.refresh_token])
       if (value !== undefined) events.emit({ type: 'secret.known', value });
@@ -242,10 +243,12 @@ export class StoredLogin implements TokenSource {
       this.#renewedAt = clock.monotonic();
     } catch (error) {
       if (!isFinalRefusal(error) && !(error instanceof MetadataError)) throw error;
+      // Before the write, after which other calls find no token and report the reason.
+      this.#endedBecause = `: ${causeText(error)}`;
+      this.#endedToken = used;
       // The client stays: the next login uses it again.
       await this.#store.write({ ...record, tokens: undefined });
       this.#take(undefined, '');
-      this.#endedBecause = `: ${causeText(error)}`;
       throw this.#ended();
     }
   }

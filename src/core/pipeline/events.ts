@@ -255,6 +255,7 @@ export type ProxyEvent =
   /** Once for each resolution without a result, also where the previous credentials stay in use. */
   | { type: 'credentials.failed'; profile: string; message: string; ms: number }
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
+  | { type: 'login.failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string; lasting?: boolean; brief?: boolean }
   | { type: 'list.cut'; profile: string; method: string; pages: number; reason: string }

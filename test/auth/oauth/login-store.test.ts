@@ -64,9 +64,9 @@ describe('the store of logins', () => {
   it('a keychain keeps the secrets, and the file keeps none', async () => {
     const kept = new Map<string, string>();
     const keychain: Keychain = {
-      get: (account) => kept.get(account),
-      set: (account, secret) => kept.set(account, secret),
-      delete: (account) => kept.delete(account),
+      get: async (account) => kept.get(account),
+      set: async (account, secret) => void kept.set(account, secret),
+      delete: async (account) => void kept.delete(account),
     };
     const store = open('auto', keychain);
     expect(await store.write(record)).toBe('keychain');
@@ -77,7 +77,7 @@ describe('the store of logins', () => {
   });
 
   it('a keychain that fails is replaced by the file, unless only the keychain is allowed', async () => {
-    const locked = (): never => {
+    const locked = async (): Promise<never> => {
       throw new Error('locked');
     };
     const keychain: Keychain = { get: locked, set: locked, delete: locked };

@@ -49,12 +49,12 @@ describe('the tokens of a stored login', () => {
   afterEach(() => rmSync(folder, { recursive: true }));
 
   const store = (): LoginStore => new LoginStore({ folder, identity: { ...settings }, kind: 'file', clock });
-  const open = (): StoredLogin => {
+  const open = (from = store()): StoredLogin => {
     const observed = new Events();
     observed.subscribe((event) => void events.push(event), { detailed: false });
     const fetch: Fetch = async (url, init) =>
       new URL(url).pathname === '/token' ? answer(init) : Response.json(METADATA);
-    return new StoredLogin(store(), {
+    return new StoredLogin(from, {
       settings,
       clock,
       events: observed,
@@ -177,6 +177,32 @@ describe('the tokens of a stored login', () => {
     });
     expect(issued).toBe(0);
     expect((await store().read())?.tokens).toBeUndefined();
+  });
+
+  it('all calls during a refused renewal report why the login has ended', async () => {
+    await store().write(record());
+    const from = store();
+    const login = open(from);
+    const token = await login.current(signal);
+    answer = async () => Response.json({ error: 'invalid_grant' }, { status: 400 });
+    const ended = { reason: 'login-required', message: expect.stringMatching(/has ended: .*invalid_grant/) };
+    // Other calls arrive before and after the file is written, while the renewal waits for it.
+    const write = from.write.bind(from);
+    let meanwhile: readonly unknown[] = [];
+    from.write = async (written) => {
+      const failureOf = () => login.replace(token, {}, signal).catch((error: unknown) => error);
+      const early = failureOf();
+      const place = await write(written);
+      meanwhile = [early, failureOf()];
+      await meanwhile[1];
+      return place;
+    };
+    await expect(login.replace(token, {}, signal)).rejects.toMatchObject(ended);
+    expect(await Promise.all(meanwhile)).toEqual([
+      expect.objectContaining(ended),
+      expect.objectContaining(ended),
+    ]);
+    await expect(login.current(signal)).rejects.toMatchObject(ended);
   });
 
   it.each([
