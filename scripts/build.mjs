@@ -26,6 +26,34 @@ const withoutUnusedUndici = {
   },
 };
 
+/** undici's HTTP parser as files: a start would scan 145 kB of text that describes them. */
+const parserFiles = new Map();
+const parserAsFile = {
+  name: 'parser-as-file',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]undici[\\/]lib[\\/]llhttp[\\/]llhttp(_simd)?-wasm\.js$/ }, async ({ path }) => {
+      const [, base64] = /^const wasmBase64 = '([^']+)'$/m.exec(await readFile(path, 'utf8')) ?? [];
+      if (!base64) throw new Error(`${path} contains its parser in another way`);
+      const name = basename(path).replace('-wasm.js', '.wasm');
+      parserFiles.set(name, Buffer.from(base64, 'base64'));
+      return {
+        contents: `module.exports = require('node:fs').readFileSync(require('node:path').join(__dirname, '${name}'));`,
+      };
+    });
+  },
+};
+
+/** undici checks its own state with Node's `assert`; see the file. */
+const smallAssert = {
+  name: 'small-assert',
+  setup({ onResolve }) {
+    const path = resolve('scripts/small-assert.cjs');
+    onResolve({ filter: /^node:assert$/ }, ({ importer }) =>
+      /[\\/]undici[\\/]lib[\\/]/.test(importer) ? { path } : undefined,
+    );
+  },
+};
+
 /** Nothing uses the MCP SDK's schema validator, which is 200 kB. */
 const withoutUnusedSdk = {
   name: 'without-unused-sdk',
@@ -97,7 +125,7 @@ const { metafile, outputFiles } = await build({
   splitting: true,
   metafile: true,
   format: 'esm',
-  plugins: [withoutUnusedUndici, bracketedParser, withoutUnusedSdk, sbom],
+  plugins: [withoutUnusedUndici, smallAssert, parserAsFile, bracketedParser, withoutUnusedSdk, sbom],
 });
 
 // The packages of the program are imported as ES modules, as the program imports them.
@@ -161,6 +189,8 @@ const start = await build({
   define: { BUILD_ID: JSON.stringify(digest.digest('hex').slice(0, 16)) },
 });
 outputs.push(...start.outputFiles.map(({ text }) => ({ name: 'start.cjs', code: text })));
+
+for (const [name, code] of parserFiles) outputs.push({ name, code });
 
 await mkdir(OUT, { recursive: true });
 await Promise.all(outputs.map(({ name, code }) => writeFile(join(OUT, name), code)));

@@ -2,7 +2,7 @@ import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
 import { COMMANDS, type CommandName, DEMO_FAULTS } from './command-table.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './commands/exit-codes.ts';
 import { Output } from './commands/output.ts';
-import { measures, type Observers, serve } from './commands/serve.ts';
+import { type LoadedParts, measures, serve } from './commands/serve.ts';
 import type { WorkerParts } from './commands/workers.ts';
 import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
@@ -169,7 +169,7 @@ async function runCommandLine(args: Arguments): Promise<number> {
   return code;
 }
 
-async function loadObservers(settings: Settings): Promise<Observers> {
+async function loadObservers(settings: Settings): Promise<LoadedParts> {
   const asked = asksForTelemetry(settings.env);
   if (!asked && settings.accessLog === undefined && !measures(settings)) return {};
   const { startTelemetry, ...others } = await import('./commands/observers.ts');
@@ -180,10 +180,19 @@ async function loadLimits({
   limits: url,
   endpoint,
   limitReplicas: minReplicas,
-}: Settings): Promise<Pick<Observers, 'openLimits'>> {
+}: Settings): Promise<Pick<LoadedParts, 'openLimits'>> {
   if (url === undefined) return {};
   const { redisLimits } = await import('./limits/shared-limits.ts');
   return { openLimits: (events) => redisLimits({ url, endpoint, minReplicas, clock: systemClock, events }) };
+}
+
+async function loadListener({ listener }: Settings): Promise<Pick<LoadedParts, 'listener'>> {
+  if (!listener) return {};
+  const [{ HttpClients }, { listen }] = await Promise.all([
+    import('./http-clients.ts'),
+    import('./commands/listen.ts'),
+  ]);
+  return { listener: { HttpClients, listen } };
 }
 
 async function loadWorkers(settings: Settings): Promise<number | WorkerParts> {
@@ -200,6 +209,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
   const serving = serve(settings, {
     ...(await loadObservers(settings)),
     ...(await loadLimits(settings)),
+    ...(await loadListener(settings)),
     ...worker?.observers,
   });
   worker?.obey(serving);

@@ -1,12 +1,10 @@
 import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { identityIn } from './auth/credentials/principal.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
-import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
+import type { HttpHandler } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
-import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
-import { ProxyError } from './core/errors/errors.ts';
-import type { Response } from './core/jsonrpc/message.ts';
+import { relayDeps } from './client-wiring.ts';
 import {
   type Call,
   type Client,
@@ -14,17 +12,16 @@ import {
   type Handler,
   type KnownSession,
   type Layer,
-  type Reply,
   when,
 } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
-import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import type { ProxyState } from './core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
 import { fillTools } from './core/tools/list-fetch.ts';
 import { describeProxy } from './describe-proxy.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
+import type { HttpClients, StreamLimits } from './http-clients.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
@@ -34,10 +31,10 @@ import { LoginElicitation } from './layers/login-elicitation/login-elicitation.t
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
-import { redactForwarded, redaction } from './layers/redaction.ts';
+import { redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
-import { isUnfiltered, visibleTools } from './layers/tool-filter/rules.ts';
+import { isUnfiltered } from './layers/tool-filter/rules.ts';
 import { toolFilter } from './layers/tool-filter/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { whoami } from './layers/whoami.ts';
@@ -45,7 +42,6 @@ import type { SharedLimits } from './limits/shared-limits.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
-import { PassThrough } from './upstream/passthrough/pass-through.ts';
 import type { Affinity } from './upstream/transport/affinity.ts';
 import type { ProfileIdentity } from './upstream/transport/identities.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
@@ -65,6 +61,8 @@ export interface ProxyDeps {
   readonly credentials?: CredentialSource | undefined;
   /** Required where the settings have `limits`; closed with the proxy. */
   readonly sharedLimits?: SharedLimits | undefined;
+  /** @internal The class that serves HTTP clients, which stdio never loads. */
+  readonly HttpClients?: typeof HttpClients | undefined;
   /** @internal The identity of the listener that the proxy is for; it owns nothing of others. */
   readonly identity?: IdentityWiring | undefined;
 }
@@ -76,11 +74,6 @@ export interface UserLayers {
   /** Next to the server, in this order: they see each attempt, and what the server answers. */
   readonly after?: readonly Layer[] | undefined;
 }
-
-const notResumable = (): ProxyError =>
-  new ProxyError('invalid-request', 'Invalid request: this listener resumes no stream. It was not sent.', {
-    sent: 'no',
-  });
 
 const isOfStdio = ({ httpContext }: Call): boolean => httpContext === undefined;
 
@@ -101,7 +94,8 @@ export class McpProxy {
   readonly #withMetadata: Layer;
   readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
-  readonly #passThrough: PassThrough;
+  readonly #HttpClients: typeof HttpClients | undefined;
+  readonly #http: HttpClients | undefined;
   readonly #handler: Handler;
   /** Bypasses the layers that cache lists, and records what it reads. */
   readonly #learning: Handler;
@@ -116,6 +110,7 @@ export class McpProxy {
    */
   constructor(settings: Settings, deps: ProxyDeps = {}) {
     const { clock = systemClock, events = new Events(), layers, credentials, sharedLimits, identity } = deps;
+    const { HttpClients: Http } = deps;
     if (settings.limits !== undefined && !sharedLimits) {
       throw new TypeError('McpProxy: settings with limits need createProxy, which opens the limits');
     }
@@ -129,7 +124,8 @@ export class McpProxy {
     this.#withMetadata = wiring.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
     const transportOf = (profile: string): SignedTransport => wiring.transports.transportOf(profile);
-    this.#passThrough = new PassThrough({ transportOf, clock, events, readTimeoutMs });
+    this.#HttpClients = Http;
+    this.#http = Http && new Http(settings, wiring, { hasUserLayers: this.#userLayers !== undefined });
     this.#upstream = new Upstream({
       defaultProfile: settings.defaultProfile,
       transportOf,
@@ -232,24 +228,10 @@ export class McpProxy {
     ];
   }
 
-  /** Forwards a request that passes no layer; its errors are redacted all the same. */
-  #forward(request: BareRequest): Promise<Reply> {
-    // Answers that are repeated would miss what the program's layers change.
-    if (this.#userLayers && request.headers['last-event-id'] !== undefined) throw notResumable();
-    return redactForwarded(request.pass, this.#wiring.redactor, (pass) =>
-      this.#passThrough.forward({ ...request, pass, edit: this.#editReplay }),
-    );
-  }
-
-  /** A stream that a client resumes may repeat a list of tools, which no layer sees. */
-  get #editReplay(): ((response: Response) => Response) | undefined {
-    return isUnfiltered(this.#settings) ? undefined : (response) => visibleTools(response, this.#settings);
-  }
-
   /** HTTP clients open sessions themselves; the breaker applies to them too. */
   readonly #handleHttp: Handler = (call) => {
-    if (!isInitialize(call)) return this.#passThrough.handle(call);
-    return compose(this.#openingLayers.of(call.profile), this.#passThrough.handle)(call);
+    const { handle } = this.#httpClients;
+    return isInitialize(call) ? compose(this.#openingLayers.of(call.profile), handle)(call) : handle(call);
   };
 
   #profileLayer(): Layer {
@@ -388,16 +370,13 @@ export class McpProxy {
    * signs.
    * @internal
    */
-  connectHttp(
-    limits: Pick<HttpHandlerDeps, 'maxStreams' | 'streams' | 'soleCaller'>,
-    profile = this.#settings.defaultProfile,
-  ): HttpHandler {
-    return new HttpHandler({
-      ...httpHandlerDeps(this.#settings, this.#wiring, profile),
-      ...limits,
-      handler: this.#handler,
-      forward: (request) => this.#forward(request),
-    });
+  connectHttp(limits: StreamLimits, profile = this.#settings.defaultProfile): HttpHandler {
+    return this.#httpClients.connect(this.#handler, limits, profile);
+  }
+
+  get #httpClients(): HttpClients {
+    if (!this.#http) throw new TypeError('McpProxy: HTTP clients need the class that serves them');
+    return this.#http;
   }
 
   /**
@@ -408,8 +387,14 @@ export class McpProxy {
   forIdentity(settings: Settings, name: string, role: RoleOptions | undefined): McpProxy {
     const { clock, events, redactor } = this.#wiring;
     const identity = { name, role, redactor };
-    const sharedLimits = this.#sharedLimits;
-    return new McpProxy(settings, { clock, events, layers: this.#userLayers, sharedLimits, identity });
+    return new McpProxy(settings, {
+      clock,
+      events,
+      layers: this.#userLayers,
+      sharedLimits: this.#sharedLimits,
+      identity,
+      HttpClients: this.#HttpClients,
+    });
   }
 
   /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */

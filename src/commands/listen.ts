@@ -2,12 +2,12 @@ import type { ListenPrivately } from '../client/http/open-server.ts';
 import type { Readiness } from '../client/http/readiness.ts';
 import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
-import { connectListener, openUsers } from '../client-wiring.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
+import { connectListener, openUsers } from '../listener-wiring.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 

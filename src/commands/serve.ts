@@ -9,6 +9,7 @@ import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
+import type { HttpClients } from '../http-clients.ts';
 import type { SharedLimits } from '../limits/shared-limits.ts';
 import type { AccessLog, AccessLogOptions } from '../observe/access-log.ts';
 import type { CloudWatchPublisher } from '../observe/cloudwatch/publisher.ts';
@@ -19,7 +20,7 @@ import type { Telemetry, TelemetryOptions } from '../observe/tracing/telemetry.t
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
-import { listen, type RunningListener } from './listen.ts';
+import type { listen, RunningListener } from './listen.ts';
 import type { MeasureDeps, PublishDeps } from './measure.ts';
 import type { RunningStatus, StatusDeps } from './status-server.ts';
 
@@ -54,13 +55,18 @@ export interface Serving {
   readonly over: Promise<number>;
 }
 
-/** Observers that few runs have: they are loaded only where the settings ask for them. */
-export interface Observers {
+/** Parts that few runs have: they are loaded only where the settings ask for them. */
+export interface LoadedParts {
   readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
   readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
   readonly measure?: (deps: MeasureDeps) => ProxyMetrics;
   readonly publish?: (deps: PublishDeps) => CloudWatchPublisher | undefined;
   readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
+  /** The parts behind --listen. */
+  readonly listener?: {
+    readonly HttpClients: typeof HttpClients;
+    readonly listen: typeof listen;
+  };
   /** Opens the limits that several processes share. */
   readonly openLimits?: (events: Events) => SharedLimits;
   /** Present in a worker, whose primary process opens the address. */
@@ -85,12 +91,10 @@ interface Served {
 /**
  * Serves the client on stdin and stdout until it disconnects, the clients of --listen until a
  * signal arrives, or both until either happens.
- * @param observers - those that the settings ask for.
+ * @param parts - those that the settings ask for.
  */
-export function serve(
-  settings: Settings,
-  { startTelemetry, writeAccessLog, measure, publish, serveStatus, openLimits, worker }: Observers = {},
-): Serving {
+export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
+  const { startTelemetry, writeAccessLog, measure, publish, serveStatus, openLimits, worker } = parts;
   const events = new Events();
   const log = logEvents(events, {
     level: settings.logLevel as LogLevel,
@@ -111,7 +115,12 @@ export function serve(
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
   const takeEarly = isMeasured ? keepEvents(events) : undefined;
   const sharedLimits = openLimits?.(events);
-  const proxy = new McpProxy(settings, { clock: systemClock, events, sharedLimits });
+  const proxy = new McpProxy(settings, {
+    clock: systemClock,
+    events,
+    sharedLimits,
+    HttpClients: parts.listener?.HttpClients,
+  });
   let state: () => ListenerState | undefined = () => undefined;
   const metrics =
     takeEarly && measure?.({ settings, proxy, events, early: takeEarly(), listener: () => state() });
@@ -179,8 +188,9 @@ export function serve(
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
     listening &&
-    listen({ ...settings, listener: listening }, proxy, events, readinessOf, worker?.listenPrivately).catch(
-      (error: unknown): RunningListener => {
+    parts.listener
+      ?.listen({ ...settings, listener: listening }, proxy, events, readinessOf, worker?.listenPrivately)
+      .catch((error: unknown): RunningListener => {
         cannotListen(error);
         return {
           url: '',
@@ -189,8 +199,7 @@ export function serve(
           drain: async () => undefined,
           signerOf: () => undefined,
         };
-      },
-    );
+      });
   listener?.then((running) => {
     state = running.state;
     signerOf = running.signerOf;

@@ -15,7 +15,7 @@ import { resourceOfWorker, settingsOfWorker } from '../workers/share.ts';
 import { Supervisor } from '../workers/supervisor.ts';
 import { takePlace, Worker } from '../workers/worker.ts';
 import type { PrimaryStatus } from './primary-status.ts';
-import type { Observers } from './serve.ts';
+import type { LoadedParts } from './serve.ts';
 import type { RunningStatus } from './status-server.ts';
 
 /** Added to the drain time of a worker: it closes connections and flushes logs afterwards. */
@@ -25,7 +25,7 @@ const DRAIN_MARGIN_MS = 10_000;
 export interface WorkerParts {
   /** Its share of the settings. */
   readonly settings: Settings;
-  readonly observers: Pick<Observers, 'openLimits' | 'worker' | 'serveStatus'>;
+  readonly observers: Pick<LoadedParts, 'openLimits' | 'worker' | 'serveStatus'>;
   readonly obey: Worker['obey'];
 }
 

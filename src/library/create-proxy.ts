@@ -1,6 +1,7 @@
 import type { CredentialSource } from '../auth/credentials/source.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
+import type { HttpClients } from '../http-clients.ts';
 import type { SharedLimits } from '../limits/shared-limits.ts';
 import type { ProxyHooks } from '../observe/hooks.ts';
 import { type Logger, logTo } from '../observe/program-logger.ts';
@@ -59,8 +60,16 @@ export async function createProxy(options: CreateProxyOptions = {}): Promise<Obs
   return proxyOf(settings, options);
 }
 
-/** The proxy of valid settings. */
-export async function proxyOf(settings: Settings, options: CreateProxyOptions): Promise<ObservedProxy> {
+/**
+ * The proxy of valid settings.
+ * @internal
+ * @param http - the class that serves HTTP clients, for a listener.
+ */
+export async function proxyOf(
+  settings: Settings,
+  options: CreateProxyOptions,
+  http?: typeof HttpClients,
+): Promise<ObservedProxy> {
   const { clock = systemClock, events = new Events(), hooks, layers, credentials, logger } = options;
   // First, so that the logger learns the secrets of the settings.
   if (logger) logTo(logger, events, clock);
@@ -70,6 +79,7 @@ export async function proxyOf(settings: Settings, options: CreateProxyOptions): 
     layers: checkedLayers(layers),
     credentials,
     sharedLimits: await sharedLimitsOf(settings, clock, events),
+    HttpClients: http,
     ...(hooks ? { hooks } : {}),
   });
 }

@@ -3,11 +3,11 @@ import type { GivenBody } from '../client/http/given-body.ts';
 import type { HttpHandler } from '../client/http/handler.ts';
 import type { HttpListener } from '../client/http/server.ts';
 import type { Tokens } from '../client/http/tokens.ts';
-import { connectListener, openUsers } from '../client-wiring.ts';
 import { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import type { IdentityProxies } from '../identity-proxies.ts';
+import { connectListener, openUsers } from '../listener-wiring.ts';
 import { type CreateProxyOptions, PROGRAM_OPTIONS, proxyOf } from './create-proxy.ts';
 import { HANDLER_OPTION_KEYS, type HandlerOptions } from './handler-options.ts';
 import type { ObservedProxy } from './observed-proxy.ts';
@@ -69,11 +69,12 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
   });
   const { listener } = settings;
   if (!listener) throw new TypeError('createListener: the settings have no listener');
-  const [{ HttpListener: Server }, { openTokens }] = await Promise.all([
+  const [{ HttpListener: Server }, { openTokens }, { HttpClients }] = await Promise.all([
     import('../client/http/server.ts'),
     import('../client/http/open-tokens.ts'),
+    import('../http-clients.ts'),
   ]);
-  const proxy = await proxyOf(settings, { ...options, clock, events });
+  const proxy = await proxyOf(settings, { ...options, clock, events }, HttpClients);
   let tokens: Tokens | undefined;
   try {
     tokens = await openTokens(listener, { clock, events });

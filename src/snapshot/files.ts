@@ -1,6 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, constants, fstatSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { closeSync, constants, promises as fs, fstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { causeText } from '../core/errors/errors.ts';
 import { isObject } from '../core/jsonrpc/message.ts';
@@ -77,20 +76,20 @@ export class SnapshotFiles implements SnapshotStore {
     // Two proxies may write the same snapshot: each file is complete, and the later one wins.
     const draft = `${path}.${randomUUID()}`;
     try {
-      await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
+      await fs.mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
       const problem = folderProblem(this.#options.folder);
       if (problem !== undefined) throw new Error(problem);
       const principal = this.#options.principal?.now();
       const by = principal === undefined ? {} : { by: digest(principal) };
-      await writeFile(draft, JSON.stringify({ format: FORMAT, ...by, opening, pages }), {
+      await fs.writeFile(draft, JSON.stringify({ format: FORMAT, ...by, opening, pages }), {
         mode: FILE_MODE,
         flag: 'wx',
       });
-      await rename(draft, path);
+      await fs.rename(draft, path);
       await this.#sweep();
     } catch (error) {
       this.#complain('written', path, error);
-      await rm(draft, { force: true }).catch(() => undefined);
+      await fs.rm(draft, { force: true }).catch(() => undefined);
     }
   }
 
@@ -99,10 +98,10 @@ export class SnapshotFiles implements SnapshotStore {
     if (this.#swept) return;
     this.#swept = true;
     const { folder } = this.#options;
-    const names = await readdir(folder).catch(() => []);
+    const names = await fs.readdir(folder).catch(() => []);
     const found = await Promise.all(
       names.map(async (name) => {
-        const facts = await stat(join(folder, name)).catch(() => undefined);
+        const facts = await fs.stat(join(folder, name)).catch(() => undefined);
         return { name, at: facts?.mtimeMs ?? Number.POSITIVE_INFINITY };
       }),
     );
@@ -112,7 +111,7 @@ export class SnapshotFiles implements SnapshotStore {
       .sort((one, other) => other.at - one.at)
       .slice(MAX_SNAPSHOTS);
     for (const { name } of [...left, ...old])
-      await rm(join(folder, name), { force: true }).catch(() => undefined);
+      await fs.rm(join(folder, name), { force: true }).catch(() => undefined);
   }
 
   #pathOf(revision: string): string {

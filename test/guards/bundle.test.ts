@@ -57,6 +57,9 @@ describe('the chunks that serving loads at its start', () => {
     ['the MCP SDK', 'sdk-client-'],
     ['the commands that a person runs', 'run-'],
     ['the logger', 'pino-'],
+    ['what serves HTTP clients', 'http-clients-'],
+    ['the decoders of compressed bodies', 'decoders-'],
+    ['the tunnels through an HTTP proxy', 'tunnel-'],
   ])(
     'the chunks of the start do not contain %s, which other chunks load when they need it',
     (_what, prefix) => {
@@ -65,6 +68,14 @@ describe('the chunks that serving loads at its start', () => {
       expect(start.filter((name) => chunks.includes(name))).toEqual([]);
     },
   );
+
+  it('the chunks of the start load no module of Node that few runs use', () => {
+    const loaded = start.flatMap((name) => [...textOf(name).matchAll(/require\("(node:[^"]+)"\)/g)]);
+    const names = new Set(loaded.map(([, name]) => name));
+    expect(names).toContain('node:crypto');
+    for (const name of ['assert', 'fs/promises', 'http', 'https', 'zlib'])
+      expect(names).not.toContain(`node:${name}`);
+  });
 
   it('the chunks of the start do not contain code of the MCP SDK under any name', () => {
     const isSdk = (name: string): boolean => textOf(name).includes('Server sent invalid initialize result');

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { didYouMean } from '../../config/spelling.ts';
 import { passwdHome } from '../../core/system/home-folder.ts';
@@ -79,7 +78,7 @@ async function readSections({ config, credentials }: SharedPaths): Promise<Profi
     [config, 'config'],
     [credentials, 'credentials'],
   ] as const) {
-    const text = await readFile(path, 'utf8').catch(() => '');
+    const text = await fs.readFile(path, 'utf8').catch(() => '');
     const readable = withAliases(text, file);
     if (readable === text) delete replaced[path];
     else externalDataInterceptor.interceptFile(path, readable);
@@ -143,7 +142,7 @@ export async function defectsOf(paths: SharedPaths): Promise<string[]> {
   const defects = await Promise.all(
     [paths.config, paths.credentials].map(async (path) => {
       try {
-        const defect = defectOf(await readFile(path, 'utf8'));
+        const defect = defectOf(await fs.readFile(path, 'utf8'));
         return defect === undefined ? [] : [`${path} ${defect}`];
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

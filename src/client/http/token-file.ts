@@ -1,5 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { promises as fs, readFileSync, statSync } from 'node:fs';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { fileProblem, stampOf } from '../../core/system/file-facts.ts';
 import type { UnusableFile } from './file-watch.ts';
@@ -83,13 +82,13 @@ export class TokenFile {
   /** Returns the file's tokens where it has changed, else undefined. Never rejects. */
   async changed(): Promise<TokensRead | undefined> {
     try {
-      const facts = await stat(this.#path, { bigint: true });
+      const facts = await fs.stat(this.#path, { bigint: true });
       // Stat before reading: a change during the read is found next time.
       const seen = stampOf(facts);
       if (seen === this.#seen) return undefined;
       this.#seen = seen;
       const problem = fileProblem(facts, MAX_FILE_BYTES);
-      return problem ? { problem } : readTokens(await readFile(this.#path, 'utf8'));
+      return problem ? { problem } : readTokens(await fs.readFile(this.#path, 'utf8'));
     } catch (error) {
       this.#seen = '';
       return unreadable(error);

@@ -1,8 +1,7 @@
-import http from 'node:http';
-import https from 'node:https';
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { type ProxySettings, proxyFor } from './http-proxy.ts';
+import type { ConnectTrust, TunnelCallback } from './tunnel.ts';
 import { buildConnector, type ConnectCallback, type ConnectOptions, type Connector } from './undici.ts';
 
 export interface ConnectSettings {
@@ -54,11 +53,6 @@ export function createConnector(settings: ConnectSettings): Connector {
   };
 }
 
-interface ConnectTrust {
-  readonly secureContext?: tls.SecureContext;
-  readonly checkServerIdentity?: typeof tls.checkServerIdentity;
-}
-
 function connectorOf(
   { proxy: settings, ca, timeoutMs, tcpOnly }: ConnectSettings,
   identity: ConnectTrust,
@@ -88,13 +82,17 @@ function connectorOf(
       limit.cancel();
       callback(...outcome);
     };
-    const request = openTunnel(proxy, authority, trust, (error, socket) => {
+    const opened: TunnelCallback = (error, socket) => {
       if (error || !socket) settle(error ?? new Error(`HTTP proxy ${name} gave no socket`), null);
       else if (tcpOnly || options.protocol !== 'https:') settle(null, socket);
       // buildConnector returns the socket, though its type does not say so.
       else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Destroyable);
-    });
-    limit.watch(request);
+    };
+    // Loaded here: Node's HTTP client costs a start a millisecond, and few networks have a proxy.
+    import('./tunnel.ts').then(
+      ({ openTunnel }) => limit.watch(openTunnel(proxy, authority, trust, opened)),
+      (error: unknown) => settle(error instanceof Error ? error : new Error(String(error)), null),
+    );
   };
 }
 
@@ -134,76 +132,20 @@ function authorityOf({
 function createTimeout(ms: number, what: string): { watch(target: Destroyable): void; cancel(): void } {
   let watched: Destroyable | undefined;
   let over = false;
-  const timer =
-    ms > 0
-      ? setTimeout(() => watched?.destroy(new Error(`${what}: timeout after ${ms / 1000} s`)), ms)
-      : undefined;
+  let expired: Error | undefined;
+  const expire = (): void => {
+    expired = new Error(`${what}: timeout after ${ms / 1000} s`);
+    watched?.destroy(expired);
+  };
+  const timer = ms > 0 ? setTimeout(expire, ms) : undefined;
   return {
     watch(target) {
       if (!over) watched = target;
+      if (expired) target.destroy(expired);
     },
     cancel() {
       over = true;
       clearTimeout(timer);
     },
   };
-}
-
-/** Opens a tunnel through an HTTP proxy. Errors name the proxy and its answer. */
-function openTunnel(
-  proxy: URL,
-  authority: string,
-  trust: ConnectTrust,
-  settle: (error: Error | null, socket?: Socket) => void,
-): http.ClientRequest {
-  const name = `${proxy.protocol}//${proxy.host}`;
-  const headers: Record<string, string> = { host: authority };
-  if (proxy.username) {
-    const pair = `${decodeCredential(proxy.username)}:${decodeCredential(proxy.password)}`;
-    headers['proxy-authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
-  }
-  const secure = proxy.protocol === 'https:';
-  const request = (secure ? https : http).request({
-    host: proxy.hostname.replace(/^\[|\]$/g, ''),
-    port: proxy.port || (secure ? 443 : 80),
-    method: 'CONNECT',
-    path: authority,
-    headers,
-    agent: false,
-    ...(secure ? trust : {}),
-  });
-  request.once('error', (error) => {
-    settle(
-      error.message.startsWith('HTTP proxy')
-        ? error
-        : new Error(`HTTP proxy ${name} could not be reached`, { cause: error }),
-    );
-  });
-  request.once('connect', ({ statusCode }, socket) => {
-    request.removeAllListeners();
-    request.on('error', () => undefined);
-    if (statusCode === 200) {
-      settle(null, socket);
-      return;
-    }
-    socket.destroy();
-    const hint =
-      statusCode !== 407
-        ? ''
-        : proxy.username
-          ? ': it does not take the user name and password in its URL'
-          : ': it wants a user name and password in its URL';
-    settle(new Error(`HTTP proxy ${name} refused a tunnel to ${authority} with status ${statusCode}${hint}`));
-  });
-  request.end();
-  return request;
-}
-
-/** A password with an unencoded "%" is used as it is. */
-function decodeCredential(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

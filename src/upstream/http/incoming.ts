@@ -1,10 +1,9 @@
 import { pipeline, Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
 import { ProxyError } from '../../core/errors/errors.ts';
 import { MAX_READ_BYTES, type ReadLimit } from '../../core/jsonrpc/read-limit.ts';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
+import type { Encoding } from './decoders.ts';
 
 /**
  * Above this many unread bytes the socket is paused, until they are taken. One socket read is 64
@@ -233,6 +232,8 @@ export class Incoming implements HttpFacts {
     const bytes = this.#unread.take();
     const encoding = this.#encoding();
     if (encoding === 'identity' || bytes.length === 0) return bytes;
+    // Loaded here: AWS compresses few answers, and Node's zlib costs a start half a millisecond.
+    const { DECODERS } = await import('./decoders.ts');
     return DECODERS[encoding].whole(bytes, { maxOutputLength: limit.bytes }).catch((error: unknown) => {
       throw isTooLong(error) ? this.#refuse(limit) : error;
     });
@@ -274,24 +275,8 @@ const bodyTooLong = (status: number, limit: number): ProxyError =>
 const isTooLong = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
 
-type Encoding = 'gzip' | 'deflate' | 'br';
-
-const DECODERS = {
-  gzip: {
-    whole: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip),
-    stream: () => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
-  },
-  deflate: {
-    whole: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflate),
-    stream: () => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),
-  },
-  br: {
-    whole: promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliDecompress),
-    stream: () => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
-  },
-};
-
 async function* decompressed(source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
+  const { DECODERS } = await import('./decoders.ts');
   const decoder = DECODERS[encoding].stream();
   // A reader that stops early destroys the decoder and its source; errors surface at the reader.
   pipeline(Readable.from(source), decoder, () => undefined);
