@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'one request of an HTTP client from body to response: its parts share the state of the call',
   },
   'client/http/server.ts': {
-    max: 670,
+    max: 500,
     reason: 'the node:http server: its events, sockets and time limits refer to each other',
   },
   'commands/config/clients.ts': {

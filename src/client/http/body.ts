@@ -80,9 +80,12 @@ function receive(
   });
 }
 
+/** Bytes of an oversized body that are read, so that its sender can read the response. */
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
+
 /** Discards the rest of the body, so that a client that is still sending can read the response. */
-export function discard(request: IncomingMessage, atMost: number): void {
-  let left = atMost;
+export function discard(request: IncomingMessage): void {
+  let left = MAX_DISCARDED_BYTES;
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.socket.destroy();

@@ -1,17 +1,13 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { urlHost } from '../../core/http/listen-address.ts';
 import { isLoopback } from '../../core/http/loopback.ts';
-import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
-import { parseError } from '../../core/jsonrpc/parse.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
+import { type ActiveRequest, ActiveRequests } from './active-requests.ts';
 import {
   admissionRefusal,
-  bodyTooLarge,
-  errorBody,
   framingRefusal,
   type HttpRefusal,
   listenerFull,
@@ -20,18 +16,18 @@ import {
   withoutSlash,
 } from './admission.ts';
 import { AttachedConnections } from './attached-connections.ts';
-import { responseText, unreadableRefusal } from './bad-request.ts';
-import { discard, type ReadBody, readBody } from './body.ts';
+import { discard } from './body.ts';
+import { BodyReceiver, type BodySlot } from './body-receiver.ts';
 import { Capacity, shortageText } from './capacity.ts';
 import { Connections } from './connections.ts';
 import { ServerExchange, type ServerExchangeDeps } from './exchange.ts';
-import { bodyReadRefusal, boundedBody, givenBodyOf } from './given-body.ts';
-import { corsHeaders, preflightHeaders } from './headers.ts';
-import { HeldBodies, type HeldBody } from './held-bodies.ts';
+import { bodyReadRefusal, givenBodyOf } from './given-body.ts';
+import { preflightHeaders } from './headers.ts';
 import { endAfter, Leaving, QUIET_MS } from './leaving.ts';
 import { createNodeServer } from './node-server.ts';
 import { type ListenPrivately, openServer } from './open-server.ts';
 import type { ListenerSettings } from './options.ts';
+import { CLOSE_MS, OwnResponses, type RefusedRequest } from './own-responses.ts';
 import { countHostHeaders, pathOf, shareOfCaller } from './request-head.ts';
 import type { Caller, HttpHandlers, Route } from './route.ts';
 import { SessionUsers } from './session-users.ts';
@@ -45,21 +41,6 @@ import type { WatchedFiles } from './watched-files.ts';
 
 /** Pipelined requests on one connection; few clients send two. */
 const MAX_PIPELINED = 16;
-/** Bytes of an oversized body that are read, so that its sender can read the response. */
-const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
-/** Time for the last responses to be sent, and for a client to finish a rejected request. */
-const CLOSE_MS = 2_000;
-
-/** A rejected request, or bytes that are not a request. */
-export interface RefusedRequest {
-  readonly status: number;
-  readonly reason: string;
-  readonly message: string;
-  readonly address: string;
-  /** The name of the token that it presented. */
-  readonly token: string | undefined;
-}
-
 export interface HttpListenerOptions
   extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users' | 'identityMap'> {
   /** Undefined: plain HTTP. Closed by the caller. */
@@ -87,28 +68,15 @@ export interface HttpListenerOptions
   readonly onDisconnected: (address: string) => void;
 }
 
-/** A request in flight on a connection; pipelining clients have several. */
-interface ActiveRequest {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Name of the token that the request presented. */
-  readonly token: string | undefined;
-  /** Ends it. Needed because Node emits no event for a queued response whose connection breaks. */
-  readonly end: () => void;
-}
-
 /** Serves Streamable HTTP: admits or rejects requests and passes them to the handlers. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   /** Undefined where a server of the program passes the requests. */
   readonly #server: Server | undefined;
-  readonly #held: HeldBodies;
+  readonly #bodies: BodyReceiver;
   readonly #exchangeDeps: ServerExchangeDeps;
-  readonly #active = new WeakMap<Socket, ActiveRequest[]>();
-  /**
-   * Connections whose last response was sent: further requests on them are ignored (RFC 9112, 9.6).
-   */
-  readonly #ending = new WeakSet<Socket>();
+  readonly #active = new ActiveRequests((socket) => this.#idle(socket));
+  readonly #own: OwnResponses;
   readonly #connections: Connections | AttachedConnections;
   /** The requests in flight. */
   readonly #capacity: Capacity;
@@ -116,8 +84,6 @@ export class HttpListener {
   readonly #sessions: SessionUsers | undefined;
   /** Defined from the announcement on. */
   #leaving: Leaving | undefined;
-  /** `bytesRead` after the last response. While unchanged, the connection is idle. */
-  readonly #bytesWhenIdle = new WeakMap<Socket, number>();
   /** Settles when the server is closed and so is every connection. */
   #closed: Promise<void> | undefined;
   /** Without a server, called once when no request is in flight. */
@@ -125,9 +91,16 @@ export class HttpListener {
 
   private constructor(options: HttpListenerOptions, server?: Server) {
     this.#options = options;
-    this.#held = new HeldBodies(options.maxClients);
-    this.#capacity = new Capacity(options.maxClients);
+    const { maxClients, maxBodyBytes } = options;
+    this.#bodies = new BodyReceiver({ maxClients, maxBodyBytes, continues: server !== undefined });
+    this.#capacity = new Capacity(maxClients);
     this.#sessions = options.tokens.required || options.users ? new SessionUsers() : undefined;
+    this.#own = new OwnResponses({
+      active: this.#active,
+      clock: options.clock,
+      maxHeaderBytes: options.maxHeaderBytes,
+      onRefused: options.onRefused,
+    });
     this.#exchangeDeps = {
       sessions: this.#sessions,
       clock: options.clock,
@@ -142,7 +115,7 @@ export class HttpListener {
     }
     this.#connections = new Connections(
       options,
-      (socket) => this.#activeOn(socket).length === 0,
+      (socket) => !this.#active.isBusy(socket),
       (socket, address) => {
         options.onDisconnected(address);
         socket.destroy();
@@ -154,7 +127,7 @@ export class HttpListener {
     // `Expect: 100-continue`: a refusal answers it without reading the body.
     server.on('checkContinue', (request, response) => this.#serve(request, response));
     server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
-      this.#rejectUnparsable(error.code, socket),
+      this.#own.refuseUnparsable(error.code, socket, this.#connections.addressOf(socket)),
     );
   }
 
@@ -207,28 +180,28 @@ export class HttpListener {
     this.#connections.add(socket, socket.remoteAddress);
     socket.on('close', () => {
       this.#connections.remove(socket);
-      for (const { end } of [...(this.#active.get(socket) ?? [])]) end();
+      this.#active.endAll(socket);
     });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, body?: Buffer): void {
     response.on('error', ignore);
     request.on('error', ignore);
-    if (this.#activeOn(request.socket).length >= MAX_PIPELINED) {
+    if (this.#active.on(request.socket).length >= MAX_PIPELINED) {
       request.socket.destroy();
       return;
     }
-    if (this.#ending.has(request.socket)) {
+    if (this.#active.isEnding(request.socket)) {
       // Counted, because Node keeps a response object for each.
-      this.#track(request, response, undefined, () => undefined);
+      this.#active.track(request, response);
       request.resume();
       return;
     }
-    if (this.#leaving?.isLast(request.socket)) this.#markLast(request, response);
+    if (this.#leaving?.isLast(request.socket)) this.#active.markLast(request, response);
     const faulty = framingRefusal(request.httpVersion, request.headers);
     if (faulty) {
       const address = this.#connections.addressOf(request.socket);
-      this.#refuse(request, response, faulty, { address, token: undefined });
+      this.#own.refuse(request, response, faulty, { address, token: undefined });
       return;
     }
     const { method = '', headers } = request;
@@ -263,7 +236,7 @@ export class HttpListener {
   ): void {
     const follow = (verdict: UserVerdict): void => {
       if ('metadata' in verdict) {
-        this.#respond(request, response.writeHead(200, verdict.headers), verdict.metadata);
+        this.#own.send(request, response.writeHead(200, verdict.headers), verdict.metadata);
       } else {
         const { judged, token, user } = verdict;
         const address = this.#connections.addressOf(request.socket);
@@ -275,11 +248,11 @@ export class HttpListener {
       follow(verdict);
       return;
     }
-    const release = this.#track(request, response, undefined, () => undefined);
+    const release = this.#active.track(request, response);
     void verdict.then((found) => {
       release();
       if (response.destroyed || request.socket.destroyed) return;
-      if (this.#leaving?.isLast(request.socket)) this.#markLast(request, response);
+      if (this.#leaving?.isLast(request.socket)) this.#active.markLast(request, response);
       follow(found);
     });
   }
@@ -295,7 +268,7 @@ export class HttpListener {
     const refusal = this.#foreignRefusal(request, body) ?? admissionRefusal(head, this.#options);
     // A preflight request carries no token, so it does not admit its connection.
     if (!refusal && method === 'OPTIONS') {
-      this.#respond(request, response.writeHead(204, preflightHeaders(headers)));
+      this.#own.send(request, response.writeHead(204, preflightHeaders(headers)));
       return;
     }
     const share = shareOfCaller(caller, headers['mcp-session-id']);
@@ -305,7 +278,7 @@ export class HttpListener {
       this.#checkCapacity(request.socket, share);
     const route = refused ?? this.#options.route?.(caller);
     if (route && 'error' in route) {
-      this.#refuse(request, response, route, caller);
+      this.#own.refuse(request, response, route, caller);
       return;
     }
     const exchange = this.#beginExchange(request, response, caller, share, route?.release);
@@ -326,10 +299,10 @@ export class HttpListener {
     return body ? undefined : bodyReadRefusal(request);
   }
 
-  /** Records that the connection is idle: further bytes belong to the next request. */
-  #markIdle(socket: Socket): void {
-    this.#bytesWhenIdle.set(socket, socket.bytesRead);
+  /** A response on the connection has ended. */
+  #idle(socket: Socket): void {
     this.#leaving?.markIdle(socket);
+    if (this.#whenIdle) this.#endWhenIdle();
   }
 
   #beginExchange(
@@ -343,76 +316,12 @@ export class HttpListener {
     const giveBack = this.#capacity.take(share);
     // An access token cannot be revoked here: it expires.
     const revocable = caller.expiresAt === undefined ? caller.token : undefined;
-    this.#track(request, response, revocable, () => {
+    this.#active.track(request, response, revocable, () => {
       giveBack();
       exchange.settle();
       release?.();
     });
     return exchange;
-  }
-
-  #track(
-    request: IncomingMessage,
-    response: ServerResponse,
-    token: string | undefined,
-    ended: () => void,
-  ): () => void {
-    const all = this.#activeOn(request.socket);
-    const over = (): void => {
-      const at = all.indexOf(active);
-      if (at < 0) return;
-      all.splice(at, 1);
-      this.#markIdle(request.socket);
-      ended();
-      if (this.#whenIdle) this.#endWhenIdle();
-    };
-    const active: ActiveRequest = { request, response, token, end: over };
-    all.push(active);
-    response.on('close', over);
-    return over;
-  }
-
-  #activeOn(socket: Socket): ActiveRequest[] {
-    const known = this.#active.get(socket);
-    if (known) return known;
-    const none: ActiveRequest[] = [];
-    this.#active.set(socket, none);
-    return none;
-  }
-
-  /** Sends a response of the listener itself. */
-  #respond(request: IncomingMessage, response: ServerResponse, text = ''): void {
-    if (response.socket) response.once('close', () => this.#markIdle(request.socket));
-    else this.#track(request, response, undefined, () => undefined);
-    response.end(text);
-    if (!request.complete) discard(request, MAX_DISCARDED_BYTES);
-  }
-
-  #markLast(request: IncomingMessage, response: ServerResponse): void {
-    response.shouldKeepAlive = false;
-    this.#ending.add(request.socket);
-  }
-
-  /**
-   * Sends the last response on a connection. Closing with unread bytes would reset it and lose the
-   * response, so a client that is still sending gets a moment.
-   */
-  #respondLast(request: IncomingMessage, response: ServerResponse, text: string): void {
-    // With `Expect: 100-continue` the client has not sent the body.
-    if (request.complete || request.headers.expect !== undefined) {
-      this.#respond(request, response, text);
-      return;
-    }
-    if (!response.socket) this.#track(request, response, undefined, () => undefined);
-    response.write(text);
-    const end = (): void => {
-      late.cancel();
-      response.end();
-    };
-    const late = this.#options.clock.schedule(CLOSE_MS, end, { keepAlive: false });
-    request.once('end', end);
-    request.once('close', end);
-    discard(request, MAX_DISCARDED_BYTES);
   }
 
   #checkCapacity(socket: Socket, share: Share): HttpRefusal | undefined {
@@ -437,7 +346,7 @@ export class HttpListener {
     for (const socket of this.#connections.sockets) {
       const isRevoked = ({ token }: ActiveRequest): boolean =>
         token !== undefined && !this.#options.tokens.has(token);
-      if (this.#activeOn(socket).some(isRevoked)) socket.destroy();
+      if (this.#active.on(socket).some(isRevoked)) socket.destroy();
     }
   }
 
@@ -445,7 +354,7 @@ export class HttpListener {
     const respond = (problem: string | undefined): void => {
       const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
       if (this.#leaving) response.shouldKeepAlive = false;
-      this.#respond(request, response.writeHead(problem ? 503 : 200, headers), `${problem ?? 'ok'}\n`);
+      this.#own.send(request, response.writeHead(problem ? 503 : 200, headers), `${problem ?? 'ok'}\n`);
     };
     if (path === '/healthz') respond(undefined);
     else if (this.#leaving) respond('leaving');
@@ -470,7 +379,7 @@ export class HttpListener {
     exchange: ServerExchange,
     handlers: HttpHandlers,
   ): Promise<void> {
-    discard(request, MAX_DISCARDED_BYTES);
+    discard(request);
     if (!(await waitForTurn(response, exchange))) return;
     await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
   }
@@ -483,101 +392,19 @@ export class HttpListener {
     handlers: HttpHandlers,
     given: Buffer | undefined,
   ): Promise<void> {
-    const memory: { body: HeldBody | undefined } = { body: undefined };
-    const release = (): void => memory.body?.release();
-    return this.#receiveBody(request, response, exchange, memory, given)
-      .then((text) => (text === undefined ? undefined : handlers.post(text, exchange)))
+    const slot: BodySlot = { body: undefined };
+    const release = (): void => slot.body?.release();
+    return this.#bodies
+      .receive(request, response, exchange, slot, given)
+      .then((body) => {
+        if (typeof body === 'string') return handlers.post(body, exchange);
+        if (body) this.#own.refuse(request, response, body, exchange.caller);
+        return undefined;
+      })
       .then(release, (error: unknown) => {
         release();
         throw error;
       });
-  }
-
-  /**
-   * The body of a request whose turn it is; undefined where it was refused, or the client has gone.
-   */
-  async #receiveBody(
-    request: IncomingMessage,
-    response: ServerResponse,
-    exchange: ServerExchange,
-    memory: { body: HeldBody | undefined },
-    given: Buffer | undefined,
-  ): Promise<string | undefined> {
-    // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
-    if (this.#server && request.headers.expect !== undefined && request.httpVersion !== '1.0')
-      response.writeContinue();
-    const { maxBodyBytes } = this.#options;
-    const read = given ? boundedBody(given, maxBodyBytes) : await this.#readBody(request, exchange, memory);
-    const text = this.#readText(read);
-    if (text === undefined) return undefined;
-    if (typeof text !== 'string') {
-      this.#refuse(request, response, text, exchange.caller);
-      return undefined;
-    }
-    // Checked here too, so that most requests need not await a promise.
-    return response.socket || (await waitForTurn(response, exchange)) ? text : undefined;
-  }
-
-  #readBody(
-    request: IncomingMessage,
-    exchange: ServerExchange,
-    memory: { body: HeldBody | undefined },
-  ): Promise<ReadBody> {
-    const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
-    const owner = { caller: share.group, session: share.member };
-    return readBody(request, this.#options.maxBodyBytes, { held: this.#held, owner }, (opened) => {
-      memory.body = opened;
-    });
-  }
-
-  /** Returns the body as text, the refusal, or undefined where the client has gone. */
-  #readText(body: ReadBody): string | HttpRefusal | undefined {
-    if (body === 'gone') return undefined;
-    if (body === 'too-large') return bodyTooLarge(this.#options.maxBodyBytes);
-    if (body === 'no-room') return listenerFull('The bodies of requests fill the memory set aside for them.');
-    if (!isUtf8(body.bytes)) return { status: 400, headers: {}, error: parseError('it is not UTF-8') };
-    const text = body.bytes.toString('utf8');
-    return withoutByteOrderMark(text);
-  }
-
-  #refuse(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { status, headers, error }: HttpRefusal,
-    { address, token }: Pick<Caller, 'address' | 'token'>,
-  ): void {
-    this.#options.onRefused({ status, reason: error.reason, message: error.message, address, token });
-    const body = errorBody(error);
-    const { origin } = request.headers;
-    const readable = status === 403 ? {} : corsHeaders(origin);
-    this.#markLast(request, response);
-    response.writeHead(status, { ...body.headers, ...headers, ...readable });
-    this.#respondLast(request, response, body.text);
-  }
-
-  /** Handles bytes that Node's parser rejected. */
-  #rejectUnparsable(code: string | undefined, socket: Socket): void {
-    if (code === 'ECONNRESET' || !socket.writable || this.#isMidResponse(socket)) {
-      socket.destroy();
-      return;
-    }
-    const refusal = unreadableRefusal(code, this.#options.maxHeaderBytes);
-    const address = this.#connections.addressOf(socket);
-    this.#options.onRefused({
-      status: refusal.status,
-      reason: refusal.error.reason,
-      message: refusal.error.message,
-      address,
-      token: undefined,
-    });
-    socket.end(responseText(refusal));
-    // Node sets no time limit for a half-closed socket.
-    this.#options.clock.schedule(CLOSE_MS, () => socket.destroy(), { keepAlive: false });
-  }
-
-  /** Whether bytes written now would be read as part of the response to a valid request. */
-  #isMidResponse(socket: Socket): boolean {
-    return this.#activeOn(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
   /** Reports not ready, and closes connections with few requests after their next response. */
@@ -607,7 +434,7 @@ export class HttpListener {
   #closeAfterResponse(): void {
     if (!this.#leaving?.closeAll()) return;
     for (const socket of this.#connections.sockets) {
-      for (const { response } of this.#activeOn(socket)) endAfter(response, this.#server && socket);
+      for (const { response } of this.#active.on(socket)) endAfter(response, this.#server && socket);
     }
   }
 
@@ -623,9 +450,8 @@ export class HttpListener {
 
   /** Connections without a request or a part of one. */
   #idleSockets(): Socket[] {
-    const isIdle = (socket: Socket): boolean =>
-      this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead;
-    return this.#server ? this.#connections.sockets.filter(isIdle) : [];
+    const { sockets } = this.#connections;
+    return this.#server ? sockets.filter((socket) => this.#active.isIdle(socket)) : [];
   }
 
   #closeIdle(isDue: (socket: Socket) => boolean = () => true): void {
@@ -650,13 +476,13 @@ export class HttpListener {
   /** Cuts what is left of the requests of a server of the program, and nothing else of it. */
   #cutActive(): void {
     for (const socket of this.#connections.sockets) {
-      if (this.#activeOn(socket).length > 0) socket.destroy();
+      if (this.#active.isBusy(socket)) socket.destroy();
     }
   }
 
   #endWhenIdle(): void {
-    const isBusy = (socket: Socket): boolean => this.#activeOn(socket).length > 0;
-    if (this.#whenIdle && !this.#connections.sockets.some(isBusy)) this.#whenIdle();
+    const { sockets } = this.#connections;
+    if (this.#whenIdle && !sockets.some((socket) => this.#active.isBusy(socket))) this.#whenIdle();
   }
 }
 
