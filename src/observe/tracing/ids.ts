@@ -1,21 +1,22 @@
 import { randomFillSync } from 'node:crypto';
 
-const TRACE_BYTES = 16;
-const SPAN_BYTES = 8;
-/** Filled at once: a call to the random generator costs more than the bytes. */
+const TRACE_DIGITS = 32;
+const SPAN_DIGITS = 16;
+/** Filled and written as text at once: both calls cost more than the bytes. */
 const POOL_BYTES = 4_096;
 
 const pool = Buffer.alloc(POOL_BYTES);
-let used = POOL_BYTES;
+let digits = '';
+let used = 0;
 
-function randomHex(bytes: number): string {
-  if (used + bytes > POOL_BYTES) {
-    randomFillSync(pool);
+function randomHex(count: number): string {
+  if (used + count > digits.length) {
+    digits = randomFillSync(pool).toString('hex');
     used = 0;
   }
-  used += bytes;
-  return pool.toString('hex', used - bytes, used);
+  used += count;
+  return digits.slice(used - count, used);
 }
 
-export const newTraceId = (): string => randomHex(TRACE_BYTES);
-export const newSpanId = (): string => randomHex(SPAN_BYTES);
+export const newTraceId = (): string => randomHex(TRACE_DIGITS);
+export const newSpanId = (): string => randomHex(SPAN_DIGITS);

@@ -31,6 +31,10 @@ export function createSampler(name: SamplerName, ratio: number): Sampler {
 function rootSampler(name: SamplerName, ratio: number): (traceId: string) => boolean {
   if (name.endsWith('always_on')) return () => true;
   if (name.endsWith('always_off')) return () => false;
-  const threshold = ratio * RANDOM_RANGE;
-  return (traceId) => Number.parseInt(traceId.slice(-RANDOM_DIGITS), 16) < threshold;
+  if (ratio >= 1) return () => true;
+  // Digits of equal length compare as their numbers do.
+  const threshold = Math.floor(ratio * RANDOM_RANGE)
+    .toString(16)
+    .padStart(RANDOM_DIGITS, '0');
+  return (traceId) => traceId.slice(-RANDOM_DIGITS) < threshold;
 }
