@@ -7,7 +7,6 @@ import { type Clock, systemClock } from '../core/time/clock.ts';
 import { fieldsOf, LEVEL_OF } from './event-level.ts';
 import { fileTarget, type LineTarget, stderrTarget } from './line-target.ts';
 import { LOG_LEVELS, type LogLevel, logFileOf } from './options.ts';
-import { RecentCalls } from './recent-calls.ts';
 import { RepeatLimit } from './repeat-limit.ts';
 
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
@@ -46,7 +45,6 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
       redactor.learn(event.value, event);
       return;
     }
-    if (event.type === 'call.begun' && wanted <= rank('warn') && events.traces) calls.add(event.record);
     const level = LEVEL_OF[event.type];
     if (level !== 'never' && rank(level) >= wanted) limit.take(event);
   };
@@ -54,14 +52,15 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
     const level = LEVEL_OF[event.type];
     if (level === 'never') return;
     const { type } = event;
-    const fields = { ...fieldsOf(event), ...calls.idsOf(event) };
+    const span = events.spanOf(event);
+    const ids = span && { trace_id: span.traceId, span_id: span.spanId };
+    const fields = { ...fieldsOf(event), ...ids };
     logger ??= openLogger(options, redactor, (opened) => {
       target = opened;
     });
     // A log that cannot be opened must not end a run that works.
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
-  const calls = new RecentCalls();
   const limit = new RepeatLimit(clock, write);
   events.subscribe(observe, { detailed: wanted <= rank('debug'), secrets: true });
   return {

@@ -103,15 +103,16 @@ describe('a trace on stdio', () => {
     },
   );
 
-  it('a trace shows retries as resends, and errors by code without secrets', async () => {
+  it('a trace shows retries as resends, errors by code without secrets, and its ids are in the log line of a failure', async () => {
     const receiver = await OtlpReceiver.start();
     let refusals = 2;
     const { bin } = await startInitialized({
-      args: ['--retry-mode', 'standard', '--retry-base-delay', '0'],
+      args: ['--retry-mode', 'standard', '--retry-base-delay', '0', '--log-level', 'warn'],
       env: receiver.env,
       on: {
         'tools/call': (_request, response, { params, fallback, error, result }) => {
           if (params.name === 'failing') return result({ content: [], isError: true });
+          if (params.name === 'cut') return void response.destroy();
           if (params.name === 'unknown') return error(-32602, `no tool for ${TEST_KEY.sessionToken}`);
           if (refusals-- > 0) return void response.writeHead(429).end();
           return fallback();
@@ -121,8 +122,15 @@ describe('a trace on stdio', () => {
     await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
     await bin.request('tools/call', { name: 'failing', arguments: {} }, 1);
     await bin.request('tools/call', { name: 'unknown', arguments: {} }, -1);
+    await bin.request('tools/call', { name: 'cut', arguments: {} }, '');
     bin.closeStdin();
     await bin.exit();
+    const lines = bin.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const { traceId: trace_id, spanId: span_id } = named(receiver.spans, 'tools/call cut', SERVER);
+    expect(lines.filter(({ msg }) => msg === 'call.failed')).toMatchObject([{ trace_id, span_id }]);
     const call = named(receiver.spans, 'tools/call echo', CLIENT);
     expect(
       receiver

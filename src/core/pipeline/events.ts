@@ -300,6 +300,8 @@ export interface ObserverOptions {
   readonly traces?: boolean;
   /** Begins a trace of work that no call waits for; given by the observer that traces. */
   readonly beginTrace?: ((part: SpanPart) => Span) | undefined;
+  /** Finds the span of a recent call by its number; given by the observer that traces. */
+  readonly spanOf?: ((call: number) => Span | undefined) | undefined;
   /**
    * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
    * accident.
@@ -329,6 +331,7 @@ export class Events {
   #records = false;
   #traces = false;
   #beginTrace: ((part: SpanPart) => Span) | undefined;
+  #spanOf: ((call: number) => Span | undefined) | undefined;
   readonly #metersOf: ((profile: string) => ExchangeMeter)[] = [];
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
@@ -377,6 +380,7 @@ export class Events {
       records = calls,
       traces = false,
       beginTrace,
+      spanOf,
       secrets = false,
     }: ObserverOptions = {},
   ): void {
@@ -390,11 +394,18 @@ export class Events {
     this.#records ||= records;
     this.#traces ||= traces;
     this.#beginTrace ??= beginTrace;
+    this.#spanOf ??= spanOf;
   }
 
   /** Begins a trace of work that no call waits for; undefined where nothing is traced. */
   beginTrace(part: SpanPart): Span | undefined {
     return this.#beginTrace?.(part);
+  }
+
+  /** The span of the call that an event belongs to; undefined where it is not traced. */
+  spanOf(event: ProxyEvent): Span | undefined {
+    if ('record' in event) return event.record.span;
+    return 'call' in event && event.call !== undefined ? this.#spanOf?.(event.call) : undefined;
   }
 
   /** Passes an event to the observers, in the order of their subscription. Never throws. */

@@ -1,34 +1,38 @@
-import type { CallRecord } from '../core/pipeline/call-record.ts';
-import type { ProxyEvent } from '../core/pipeline/events.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 
-/**
- * Calls whose trace is remembered: more are rarely in flight, and few events come after the end.
- */
-const MAX_RECENT_CALLS = 4_096;
+/** Calls in flight that are remembered: more are rarely in flight. */
+const MAX_CALLS = 4_096;
+/** Calls that have ended and are remembered: the events of a failure come right after the end. */
+const MAX_ENDED = 64;
 
-/** The span of an event, under the names that OpenTelemetry gives them in logs. */
-export interface SpanIds {
-  readonly trace_id?: string;
-  readonly span_id?: string;
-}
-
-/** Finds the span of the call that an event belongs to. */
+/** Finds the span of a call by its number. */
 export class RecentCalls {
   /** By number modulo the length: a Map would have to find its oldest key for each call. */
   readonly #records: (CallRecord | undefined)[] = [];
+  /** The last that ended, in turn: what is kept for long costs the garbage collector. */
+  readonly #ended: (CallRecord | undefined)[] = new Array(MAX_ENDED).fill(undefined);
+  #turn = 0;
 
   add(record: CallRecord): void {
-    this.#records[record.number % MAX_RECENT_CALLS] = record;
+    this.#records[record.number % MAX_CALLS] = record;
   }
 
-  /** The ids for a line about an event; empty where its call is not traced. */
-  idsOf(event: ProxyEvent): SpanIds {
-    const record = 'record' in event ? event.record : 'call' in event ? this.#find(event.call) : undefined;
-    return record?.span ? { trace_id: record.span.traceId, span_id: record.span.spanId } : {};
+  /** Forgets the call once as many others have ended as are kept. */
+  end(record: CallRecord): void {
+    this.#turn = (this.#turn + 1) % MAX_ENDED;
+    const oldest = this.#ended[this.#turn];
+    if (oldest && this.#find(oldest.number)) this.#records[oldest.number % MAX_CALLS] = undefined;
+    this.#ended[this.#turn] = record;
   }
 
-  #find(number: number | undefined): CallRecord | undefined {
-    const record = number === undefined ? undefined : this.#records[number % MAX_RECENT_CALLS];
+  /** The span that the work at hand of a call is a part of; undefined where it is not traced. */
+  spanOf(number: number): Span | undefined {
+    return this.#find(number)?.span;
+  }
+
+  #find(number: number): CallRecord | undefined {
+    const record = this.#records[number % MAX_CALLS];
     return record?.number === number ? record : undefined;
   }
 }

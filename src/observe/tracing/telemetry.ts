@@ -3,12 +3,14 @@ import { Redactor } from '../../core/errors/redact.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 import { outcomeOfRecord } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
+import { RecentCalls } from './recent-calls.ts';
 import { createSampler } from './sampler.ts';
 import type { MetricSink, SpanSink } from './sdk.ts';
 import { type RequestSource, SpanDescriptions, type SpanServer } from './semantic-conventions.ts';
@@ -53,6 +55,7 @@ class RunningTelemetry implements Telemetry {
   readonly #options: TelemetryOptions;
   readonly #settings: OtelSettings;
   readonly #redactor = new Redactor();
+  readonly #calls = new RecentCalls();
   #pending: FinishedSpan[] = [];
   #sink: SpanSink | undefined;
   #isLoaded = false;
@@ -78,10 +81,11 @@ class RunningTelemetry implements Telemetry {
           case 'call.begun': {
             const { record, request, headers } = event;
             record.span = tracer?.begin({ request, headers, source: () => sourceOf(record) });
+            if (record.span?.isRecorded) this.#calls.add(record);
             break;
           }
           case 'call.ended':
-            event.record.span?.end(outcomeOfRecord(event.record));
+            if (event.record.span?.isRecorded) this.#end(event.record, event.record.span);
             this.#loadSoon();
             break;
           default:
@@ -90,10 +94,16 @@ class RunningTelemetry implements Telemetry {
       {
         detailed: false,
         traces: tracer !== undefined,
+        spanOf: (call) => this.#calls.spanOf(call),
         beginTrace: tracer && ((part) => tracer.beginOwn(part)),
         secrets: true,
       },
     );
+  }
+
+  #end(record: CallRecord, span: Span): void {
+    span.end(outcomeOfRecord(record));
+    this.#calls.end(record);
   }
 
   get sendsMetrics(): boolean {
