@@ -128,7 +128,9 @@ aws_secret_access_key = s
   it('login reports a profile that needs no login, an unknown one, and a missing AWS CLI', async () => {
     const keys = login(['keys']);
     expect(await keys.exit()).toEqual({ code: 0, signal: null });
-    expect(keys.lines).toEqual(["profile 'keys' needs no login: its credentials come from the AWS files."]);
+    expect(keys.lines).toEqual([
+      "profile 'keys' needs no login: its credentials come from the shared files.",
+    ]);
     const unknown = login(['consle']);
     expect(await unknown.exit()).toEqual({ code: 1, signal: null });
     expect(unknown.stderr).toContain("Did you mean 'console'?");

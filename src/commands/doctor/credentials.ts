@@ -2,30 +2,16 @@ import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Settings } from '../../settings.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
+import { profileText, providerText } from '../credential-names.ts';
+import { shellWord } from '../shell-word.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Observations } from './observations.ts';
 
 const CHECK = 'credentials';
 
-const PROVIDERS: Readonly<{ [providerName: string]: string }> = {
-  static: 'the shared files',
-  process: 'credential_process',
-  sso: 'SSO',
-  login: 'aws login',
-  'web-identity': 'a web identity',
-  environment: 'the environment',
-  container: 'the container',
-  instance: 'the instance',
-  'assume-role': 'an assumed role',
-};
-
 /** The user recognises the access key id; nobody can use the masked one. */
 export const maskedKeyId = (id: string): string =>
   id.length >= 12 ? `${id.slice(0, 4)}...${id.slice(-4)}` : `...${id.slice(-2)}`;
-
-/** The profile's name for a message; "" is the default chain. */
-export const profileText = (profile: string): string =>
-  profile === '' ? 'the default chain' : `profile '${profile}'`;
 
 export interface CredentialChecks {
   readonly profile: string;
@@ -42,6 +28,9 @@ export interface CredentialResult {
   readonly credentials: Credentials | undefined;
 }
 
+/** The step before all others for a user who has never set up AWS on this machine. */
+const FIRST_PROFILE = ". If there is no profile yet, run 'aws login' or 'aws configure sso' to make one";
+
 /** Resolves the credentials that sign the requests of this profile. */
 export async function checkCredentials(checks: CredentialChecks): Promise<CredentialResult> {
   const { road, profile, settings, signal } = checks;
@@ -51,9 +40,10 @@ export async function checkCredentials(checks: CredentialChecks): Promise<Creden
     return { finding: credentialsFound(credentials, checks), credentials };
   } catch (error) {
     if (signal.aborted) throw error;
-    const text = causeText(error);
+    const isNone = error instanceof ProxyError && error.details.kind === 'none';
+    const text = `${causeText(error)}${isNone && profile === '' ? FIRST_PROFILE : ''}`;
     const finding =
-      settings.skipAuth && error instanceof ProxyError && error.details.kind === 'none'
+      settings.skipAuth && isNone
         ? warning(CHECK, 'none found; requests are sent unsigned (--skip-auth)', text)
         : failed(CHECK, `none found for ${profileText(profile)}`, text);
     return { finding, credentials: undefined };
@@ -83,16 +73,33 @@ function credentialsFound(
   { profile, observations, now }: CredentialChecks,
 ): Finding {
   const { providerName = '', expiresAt } = observations.resolved ?? {};
-  const head = `${maskedKeyId(credentials.accessKeyId)} of ${profileText(profile)}, from ${PROVIDERS[providerName] ?? 'the AWS chain'}`;
+  const head = `${maskedKeyId(credentials.accessKeyId)} of ${profileText(profile)}, from ${providerText(providerName)}`;
   if (expiresAt === undefined) return ok(CHECK, `${head}, without expiry`);
   const left = Date.parse(expiresAt) - now();
   if (left > 0) return ok(CHECK, `${head}, expires ${expiresAt} (in ${durationText(left)})`);
-  const login = profile === '' ? 'aws sso login' : `aws sso login --profile ${profile}`;
   return warning(
     CHECK,
     `${head}, expired ${expiresAt} (${durationText(left)} ago)`,
-    `Log in again (${login}, or aws login). If the credentials are fresh, set this machine's clock.`,
+    `${renewalOf(providerName, profile)}. If the credentials are fresh, set this machine's clock.`,
   );
+}
+
+/** The next step for credentials that have expired. */
+function renewalOf(providerName: string, profile: string): string {
+  switch (providerName) {
+    case 'environment':
+      return 'Set new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN where the MCP client starts the proxy';
+    case 'static':
+      return "Write new keys and a new session token to the profile, or have 'aws configure sso' set it up for a login";
+    case 'process':
+      return 'Run the credential_process of the profile in a terminal to see the Expiration that it prints';
+    case 'container':
+    case 'instance':
+    case 'web-identity':
+      return 'The platform renews these credentials: check its agent and its metadata service';
+    default:
+      return `Run 'npx mcp-sigv4-proxy login${profile === '' ? '' : ` ${shellWord(profile)}`}'`;
+  }
 }
 
 /** The service and region of signatures, and which setting chose them. */

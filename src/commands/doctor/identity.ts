@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../core/time/clock.ts';
 import { explainRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
 import { callerIdentity } from '../../upstream/transport/caller-identity.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
-import { profileText } from './credentials.ts';
+import { profileText } from '../credential-names.ts';
 import { type Finding, failed, ok, skipped } from './finding.ts';
 
 export { stsEndpoint } from '../../upstream/transport/caller-identity.ts';

@@ -4,7 +4,7 @@ import { type CredentialPlan, type PlanFailure, planCredentials } from '../../au
 import { readSharedFiles } from '../../auth/credentials/shared-files.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import { type CommandContext, printError } from '../command.ts';
-import { profileText } from '../doctor/credentials.ts';
+import { profileText, providerText } from '../credential-names.ts';
 import { EXIT_FAILED } from '../exit-codes.ts';
 import { fail } from '../failure.ts';
 import { shellWord } from '../shell-word.ts';
@@ -33,7 +33,7 @@ async function runAws(context: CommandContext, commandOf: typeof loginCommand): 
   const command = commandOf(plan, settings.env);
   if (!command) {
     stdout.write(
-      `${profileText(profile)} needs no login: its credentials come from ${SOURCES[plan.base.provider]}.\n`,
+      `${profileText(profile)} needs no login: its credentials come from ${providerText(plan.base.provider)}.\n`,
     );
     return 0;
   }
@@ -42,17 +42,6 @@ async function runAws(context: CommandContext, commandOf: typeof loginCommand): 
 }
 
 const isFailure = (plan: CredentialPlan | PlanFailure): plan is PlanFailure => 'what' in plan;
-
-const SOURCES: Readonly<Record<CredentialPlan['base']['provider'], string>> = {
-  static: 'the AWS files',
-  process: 'its credential_process',
-  sso: 'SSO',
-  login: 'aws login',
-  'web-identity': 'a web identity',
-  environment: 'the environment',
-  container: 'the container',
-  instance: 'the instance',
-};
 
 /**
  * Returns the command that renews the credentials of a plan; undefined if no command does. Pure.

@@ -1,6 +1,6 @@
 import { maySignWithAws } from '../../auth/kinds.ts';
 import type { CommandContext } from '../command.ts';
-import { profileText } from '../doctor/credentials.ts';
+import { profileText } from '../credential-names.ts';
 import { runAwsLogin } from './aws-login.ts';
 import { runOAuthLogin } from './oauth-login.ts';
 

@@ -4,7 +4,7 @@ import { causeText } from '../../core/errors/errors.ts';
 import { systemClock } from '../../core/time/clock.ts';
 import { loginStoreOf } from '../../oauth-wiring.ts';
 import type { CommandContext } from '../command.ts';
-import { profileText } from '../doctor/credentials.ts';
+import { profileText } from '../credential-names.ts';
 import { EXIT_FAILED } from '../exit-codes.ts';
 import { fail } from '../failure.ts';
 import { runAwsLogout } from './aws-login.ts';

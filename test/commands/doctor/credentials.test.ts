@@ -57,8 +57,9 @@ describe('checkCredentials', () => {
     expect(await found([LAMBDA], { env })).toMatchObject({
       verdict: 'warning',
       detail: expect.stringContaining('expired 2026-01-02T03:00:05.000Z (4 min ago)'),
-      remedy:
-        "Log in again (aws sso login, or aws login). If the credentials are fresh, set this machine's clock.",
+      remedy: expect.stringMatching(
+        /^Set new AWS_ACCESS_KEY_ID, .* starts the proxy\. If the credentials are fresh, set this machine's clock\.$/,
+      ),
     });
   });
 
@@ -74,7 +75,9 @@ describe('checkCredentials', () => {
     expect(await found([LAMBDA], { env: OFF })).toMatchObject({
       verdict: 'failed',
       detail: 'none found for the default chain',
-      remedy: expect.stringContaining('Set AWS_PROFILE or pass --profile'),
+      remedy: expect.stringMatching(
+        /Set AWS_PROFILE or pass --profile.*run 'aws login' or 'aws configure sso'/,
+      ),
     });
   });
 
