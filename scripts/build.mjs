@@ -36,9 +36,10 @@ const parserAsFile = {
       if (!base64) throw new Error(`${path} contains its parser in another way`);
       const name = basename(path).replace('-wasm.js', '.wasm');
       parserFiles.set(name, Buffer.from(base64, 'base64'));
-      return {
-        contents: `module.exports = require('node:fs').readFileSync(require('node:path').join(__dirname, '${name}'));`,
-      };
+      // The single executable has no files, and sets the hook; see src/start.ts.
+      const contents = `const read = (name) => require('node:fs').readFileSync(require('node:path').join(__dirname, name));
+        module.exports = (globalThis[Symbol.for('mcp-sigv4-proxy.file')] ?? read)('${name}');`;
+      return { contents };
     });
   },
 };
@@ -186,7 +187,7 @@ const start = await build({
   outfile: join(OUT, 'start.cjs'),
   write: false,
   format: 'cjs',
-  define: { BUILD_ID: JSON.stringify(digest.digest('hex').slice(0, 16)) },
+  define: { BUILD_ID: JSON.stringify(digest.digest('hex').slice(0, 16)), IS_EXECUTABLE: 'false' },
 });
 outputs.push(...start.outputFiles.map(({ text }) => ({ name: 'start.cjs', code: text })));
 

@@ -5,6 +5,7 @@ export const sidebar = (clients) => [
   group('Start', [
     ['Introduction', 'introduction'],
     ['Commands', 'commands'],
+    ['Executable without Node', 'executable'],
     ['Troubleshooting', 'troubleshooting'],
   ]),
   group('Clients', [['All clients', 'clients/index'], ...clients]),

@@ -10,8 +10,14 @@ import { cacheFolder } from './snapshot/folder.ts';
 /** Set by the build. V8 checks only the source length of a cache, and two builds may share it. */
 declare const BUILD_ID: string;
 
+/** Set by the build: true in the single executable, whose chunks are assets and no files. */
+declare const IS_EXECUTABLE: boolean;
+
 /** After the first calls, when V8 has compiled the functions that a start needs. */
 const CACHE_AFTER_MS = 3_000;
+
+/** The global that reads a file of the bundle in the single executable; see scripts/build.mjs. */
+const FILE_HOOK = Symbol.for('mcp-sigv4-proxy.file');
 
 /** The global that holds the hook around undici's parser compilation; see scripts/build.mjs. */
 const COMPILE_HOOK = Symbol.for('mcp-sigv4-proxy.compile');
@@ -19,13 +25,22 @@ const COMPILE_HOOK = Symbol.for('mcp-sigv4-proxy.compile');
 const loadNative = createRequire(__filename);
 const modules = new Map<string, { exports: unknown }>();
 
+/** A file of the bundle, from the single executable. */
+function assetOf(name: string): Buffer {
+  const { getRawAsset } = loadNative('node:sea') as typeof import('node:sea');
+  return Buffer.from(getRawAsset(name) as ArrayBuffer);
+}
+
+/** The build writes ASCII, which V8 keeps without conversion. */
+const sourceOf = (name: string, path: string): string =>
+  IS_EXECUTABLE ? assetOf(name).toString('latin1') : readFileSync(path, 'latin1');
+
 /** Loads the chunks of the bundle, from the code cache if possible. */
 function load(name: string, cache: CodeCache | undefined): unknown {
   const known = modules.get(name);
   if (known) return known.exports;
   const path = join(__dirname, name);
-  // The build writes ASCII, which V8 keeps without conversion.
-  const source = readFileSync(path, 'latin1');
+  const source = sourceOf(name, path);
   const cachedData = cache?.get(name);
   const script = new vm.Script(
     `(function (exports, require, module, __filename, __dirname) {${source}\n})`,
@@ -80,8 +95,21 @@ function writeCache(cache: CodeCache, how: { readonly settled: boolean }): void 
   setFlags(ONE_COMPILER);
 }
 
+/**
+ * The program starts itself as Node starts a script: with the path of the script as first argument.
+ * That path is the executable itself.
+ */
+function omitScript(argv: string[]): void {
+  argv[1] = process.execPath;
+  if (argv[2] === process.execPath) argv.splice(2, 1);
+}
+
 function start(): void {
   const { env } = process;
+  if (IS_EXECUTABLE) {
+    omitScript(process.argv);
+    Object.assign(globalThis, { [FILE_HOOK]: assetOf });
+  }
   // The SDK asks the system for a home folder, which fails for a user without an entry in passwd.
   if (!env.HOME && !env.USERPROFILE) env.HOME = passwdHome();
   const cache = openCache(env);

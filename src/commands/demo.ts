@@ -1,3 +1,4 @@
+import { executablePath } from '../core/system/executable.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { startDemoEndpoint } from '../demo/endpoint.ts';
 import { type FanOutReport, runFanOut } from '../demo/fan-out.ts';
@@ -60,7 +61,7 @@ export async function runDemo({ write, binPath, env }: DemoOptions): Promise<num
     }
     write(
       '\nNext, with your own AWS credentials, in Claude Code:\n' +
-        `  claude mcp add aws -- npx -y ${PACKAGE_NAME} --lazy --max-connections 8 --profile <yours>\n`,
+        `  claude mcp add aws -- ${executablePath() ?? `npx -y ${PACKAGE_NAME}`} --lazy --max-connections 8 --profile <yours>\n`,
     );
     return 0;
   } catch (error) {

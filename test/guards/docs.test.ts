@@ -143,6 +143,7 @@ const FOREIGN_FLAGS: Readonly<Record<string, readonly string[]>> = {
   'docs/deploy.md': ['--set', '--cluster-name', '--namespace', '--service-account'],
   'docs/commands.md': ['--no-'],
   'docs/options.md': ['--no-'],
+  'docs/executable.md': ['--check', '--ignore-missing'],
   'docs/migrating.md': [
     '--allow-http',
     '--transport',

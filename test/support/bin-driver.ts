@@ -32,6 +32,8 @@ export interface BinOptions {
   readonly cwdIsHome?: boolean;
   /** Anything but the bin: a script to run in its place. */
   readonly binPath?: string;
+  /** A program to run without Node, such as the single executable. */
+  readonly program?: string;
   /** Set for commands whose stdout is meant for people. */
   readonly anyStdout?: boolean;
   /** Set where the test moves the process's clock by `advance`. */
@@ -58,6 +60,7 @@ export class BinDriver {
     env = {},
     files = {},
     binPath = BIN_PATH,
+    program,
     movableClock,
     cwdIsHome,
   }: BinOptions) {
@@ -81,7 +84,11 @@ export class BinDriver {
           cwd,
           stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
         }) as ChildProcessWithoutNullStreams)
-      : spawn(process.execPath, [binPath, ...args], { env: clean, cwd, stdio: 'pipe' });
+      : spawn(program ?? process.execPath, program ? args : [binPath, ...args], {
+          env: clean,
+          cwd,
+          stdio: 'pipe',
+        });
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;

@@ -1,4 +1,5 @@
 import { flagOf } from '../../config/option.ts';
+import { executablePath } from '../../core/system/executable.ts';
 
 /** How a login is obtained. */
 export type OAuthFlow = 'code' | 'client-credentials' | 'device';
@@ -59,7 +60,9 @@ export function loginCommand(settings: OAuthSettings, word: 'login' | 'logout' =
     ['profile', profile === '' ? undefined : profile],
   ];
   const words = flags.flatMap(([key, value]) => (value === undefined ? [] : [flagOf(key), quoted(value)]));
-  return ['npx', 'mcp-sigv4-proxy', word, quoted(endpoint.href), '--auth', 'oauth', ...words].join(' ');
+  const executable = executablePath();
+  const program = executable === undefined ? ['npx', 'mcp-sigv4-proxy'] : [quoted(executable)];
+  return [...program, word, quoted(endpoint.href), '--auth', 'oauth', ...words].join(' ');
 }
 
 /** RFC 8252: the address, because a name may lead elsewhere. */

@@ -21,6 +21,8 @@ export interface ConfigTarget {
   readonly knownProfiles?: readonly string[];
   /** The server's name in the block. */
   readonly name?: string;
+  /** The path of the single executable, if it runs this command. */
+  readonly executable?: string | undefined;
 }
 
 export interface ConfigBlock {
@@ -88,7 +90,7 @@ interface Parts {
 }
 
 function stdioParts(format: ClientFormat, args: Arguments, settings: Settings, target: ConfigTarget): Parts {
-  const { platform, cwd, knownProfiles = [], name = DEFAULT_NAME } = target;
+  const { cwd, knownProfiles = [], name = DEFAULT_NAME } = target;
   const launch = createLaunch(args, settings, { cwd, knownProfiles });
   const fillTemplate = (template: Template): string =>
     template.map((part) => (typeof part === 'string' ? part : format.placeholder(part.variable))).join('');
@@ -105,10 +107,10 @@ function stdioParts(format: ClientFormat, args: Arguments, settings: Settings, t
   const env = Object.fromEntries(
     variables.filter((entry) => !isForwarded(entry)).map(([key, template]) => [key, fillTemplate(template)]),
   );
-  const [command = '', ...first] = platform === 'win32' ? ['cmd', '/c', 'npx'] : ['npx'];
+  const [command = '', ...first] = launcherOf(target);
   const server: ServerCommand = {
     command,
-    args: [...first, '-y', PACKAGE_NAME, ...launch.args],
+    args: [...first, ...launch.args],
     env,
     forwarded: variables.filter(isForwarded).map(([variable]) => variable),
     maxAnswerMs: maxAnswerMs(settings),
@@ -126,6 +128,13 @@ function stdioParts(format: ClientFormat, args: Arguments, settings: Settings, t
         : []),
     ],
   };
+}
+
+/** The words that start the program. */
+function launcherOf({ platform, executable }: ConfigTarget): readonly string[] {
+  if (executable !== undefined) return [executable];
+  const npx = ['npx', '-y', PACKAGE_NAME];
+  return platform === 'win32' ? ['cmd', '/c', ...npx] : npx;
 }
 
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::', '*'];

@@ -3,6 +3,7 @@ import { CLIENTS, type ClientName, COMMANDS } from '../../command-table.ts';
 import type { Arguments } from '../../config/argv.ts';
 import { readFlags } from '../../config/option.ts';
 import { didYouMean } from '../../config/spelling.ts';
+import { executablePath } from '../../core/system/executable.ts';
 import type { Settings } from '../../settings.ts';
 import { type CommandContext, printError } from '../command.ts';
 import { EXIT_USAGE } from '../exit-codes.ts';
@@ -44,7 +45,13 @@ export async function blockHere(
   { args, settings, name }: { readonly args: Arguments; readonly settings: Settings; readonly name: string },
 ): Promise<ConfigBlock> {
   const { known } = await readProfileFacts(undefined, settings.env);
-  const target = { platform: process.platform, cwd: process.cwd(), knownProfiles: known, name };
+  const target = {
+    platform: process.platform,
+    cwd: process.cwd(),
+    knownProfiles: known,
+    name,
+    executable: executablePath(),
+  };
   return configBlock(client, args, settings, target);
 }
 

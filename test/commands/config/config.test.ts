@@ -19,17 +19,18 @@ beforeEach(async () => {
 interface Asked {
   readonly env?: NodeJS.ProcessEnv;
   readonly platform?: NodeJS.Platform;
+  readonly executable?: string;
 }
 
 async function blockFor(
   argv: readonly string[],
-  { env = {}, platform = 'linux' }: Asked = {},
+  { env = {}, platform = 'linux', executable }: Asked = {},
 ): Promise<ConfigBlock> {
   const args = parseArguments(['config', ...argv], COMMANDS);
   const settings = settingsIn(await readSettings(args, { ...temp.env, ...env }));
   const client = CLIENTS.find((name) => name === argv[0]);
   if (!client) throw new Error('no client');
-  return configBlock(client, args, settings, { platform, cwd: '/project' });
+  return configBlock(client, args, settings, { platform, cwd: '/project', executable });
 }
 
 interface Started {
@@ -256,6 +257,13 @@ describe('configBlock', () => {
     expect(others).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
     const { notes: without } = await blockFor([client, '--lazy']);
     expect(without).toHaveLength(notes.length - 1);
+  });
+
+  it('the config block of the single executable starts it by its path, also on Windows', async () => {
+    const executable = 'C:\\Program Files\\mcp-sigv4-proxy.exe';
+    const { text, notes } = await blockFor(['claude-code', '--lazy'], { platform: 'win32', executable });
+    expect(JSON.parse(text).mcpServers.aws).toEqual({ command: executable, args: ['--lazy'] });
+    expect(notes).toContain(`Or run: claude mcp add aws -- '${executable}' --lazy`);
   });
 
   it('the config block starts npx through cmd on Windows', async () => {

@@ -1,0 +1,101 @@
+// Builds the single executable: Node, the bundle of the command line, and nothing else. It is for the
+// system and the processor of this Node. https://nodejs.org/api/single-executable-applications.html
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import { inject } from 'postject';
+
+const DIST = 'dist';
+const OUT = process.argv[2] ?? 'executable';
+/** The mark in Node's binary that the injected blob switches on. */
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+
+/** The chunks that the command line loads, at once or later. */
+function chunksOf(entry) {
+  const chunks = new Map();
+  const open = [entry];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (chunks.has(name)) continue;
+    const source = readFileSync(join(DIST, name), 'latin1');
+    chunks.set(name, source);
+    open.push(...[...source.matchAll(/require\(\s*"\.\/([^"]+)"\s*\)/g)].map(([, to]) => to));
+  }
+  return chunks;
+}
+
+function run(program, args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  if (error || status !== 0) throw error ?? new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`);
+}
+
+const chunks = chunksOf('cli.cjs');
+const digest = createHash('sha256');
+for (const name of [...chunks.keys()].sort()) digest.update(`${name}\0${chunks.get(name)}\0`);
+const files = readdirSync(DIST).filter((name) => name.endsWith('.wasm'));
+
+mkdirSync(OUT, { recursive: true });
+const main = join(OUT, 'main.cjs');
+await build({
+  entryPoints: ['src/start.ts'],
+  outfile: main,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20.18',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  define: {
+    BUILD_ID: JSON.stringify(`executable-${digest.digest('hex').slice(0, 16)}`),
+    IS_EXECUTABLE: 'true',
+  },
+  logLevel: 'warning',
+});
+
+const blob = join(OUT, 'blob');
+const config = join(OUT, 'sea.json');
+writeFileSync(
+  config,
+  JSON.stringify({
+    main,
+    output: blob,
+    disableExperimentalSEAWarning: true,
+    useCodeCache: true,
+    assets: Object.fromEntries([...chunks.keys(), ...files].map((name) => [name, join(DIST, name)])),
+  }),
+);
+run(process.execPath, ['--experimental-sea-config', config]);
+
+const windows = process.platform === 'win32';
+const mac = process.platform === 'darwin';
+const executable = resolve(OUT, windows ? 'mcp-sigv4-proxy.exe' : 'mcp-sigv4-proxy');
+rmSync(executable, { force: true });
+copyFileSync(process.execPath, executable);
+chmodSync(executable, 0o755);
+// The signature of Node does not cover the bundle.
+if (mac) run('codesign', ['--remove-signature', executable]);
+// The symbols of Node are an eighth of it. A machine without binutils keeps them.
+if (process.platform === 'linux') spawnSync('strip', [executable]);
+await inject(executable, 'NODE_SEA_BLOB', readFileSync(blob), {
+  sentinelFuse: FUSE,
+  ...(mac ? { machoSegmentName: 'NODE_SEA' } : {}),
+});
+// macOS runs no program without a signature on Apple silicon; this one names nobody.
+if (mac) run('codesign', ['--sign', '-', executable]);
+for (const file of [main, blob, config]) rmSync(file);
+
+// Bundled code keeps its authors' terms.
+copyFileSync('LICENSE', join(OUT, 'LICENSE'));
+copyFileSync(join(DIST, 'THIRD-PARTY-LICENSES.txt'), join(OUT, 'THIRD-PARTY-LICENSES.txt'));
+console.log(
+  `${executable}: ${(readFileSync(executable).length / 2 ** 20).toFixed(0)} MiB, Node ${process.version}`,
+);
