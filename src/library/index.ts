@@ -64,7 +64,6 @@ export type {
 export { type Clock, systemClock, type Timer } from '../core/time/clock.ts';
 export { DEFAULT_ENDPOINT, type ReadEndpoint, readEndpoint, scopeOfHost } from '../endpoint/endpoint.ts';
 export type { ProxyHooks } from '../observe/hooks.ts';
-export type { ExpositionFormat } from '../observe/metrics/exposition.ts';
 export type { SnapshotPublisher } from '../observe/metrics/proxy-metrics.ts';
 export type {
   MetricsSnapshot,

@@ -34,7 +34,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'made from the option tables: one member per option',
   },
   'library/session-pool/session-pool.ts': {
-    max: 420,
+    max: 430,
     reason: 'the public class of the session pool: a third of the lines is TSDoc',
   },
   'pool/pool.ts': {

@@ -1,4 +1,6 @@
 import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { HookCaller } from './hooks.ts';
+import type { PoolCounts } from './metrics.ts';
 import type { AutoscaleConfig } from './read-options.ts';
 
 /** The facts of a decision. */
@@ -41,10 +43,11 @@ export interface AutoscalerDeps {
   readonly clock: Clock;
   readonly config: AutoscaleConfig;
   readonly facts: () => Omit<ScaleFacts, 'averageWaitMs' | 'floor'>;
-  /** All borrows so far, and their waits. */
-  readonly waits: () => { readonly borrows: number; readonly waitMs: number };
+  readonly counts: PoolCounts;
+  readonly hooks: HookCaller;
   readonly floor: number;
-  readonly onScale: (min: number, direction: 'up' | 'down') => void;
+  /** Changes the minimum. */
+  readonly onScale: (min: number) => void;
 }
 
 /** Changes the minimum of sessions with the load, at intervals. */
@@ -60,7 +63,8 @@ export class Autoscaler {
   constructor(deps: AutoscalerDeps) {
     this.#deps = deps;
     this.floor = deps.floor;
-    this.#last = { ...deps.waits() };
+    const { borrows, waitMs } = deps.counts;
+    this.#last = { borrows, waitMs };
     this.#schedule();
   }
 
@@ -78,7 +82,7 @@ export class Autoscaler {
   }
 
   #check(): void {
-    const { clock, config, facts, onScale } = this.#deps;
+    const { clock, config, facts, counts, hooks, onScale } = this.#deps;
     // Also while no change is due, so that the average is no older than an interval.
     this.#measure();
     const now = clock.monotonic();
@@ -87,11 +91,15 @@ export class Autoscaler {
     const min = scaledMinimum({ ...current, averageWaitMs: this.#averageWaitMs, floor: this.floor }, config);
     if (min === current.min) return;
     this.#changedAt = now;
-    onScale(min, min > current.min ? 'up' : 'down');
+    const direction = min > current.min ? 'up' : 'down';
+    if (direction === 'up') counts.autoscaleUps++;
+    else counts.autoscaleDowns++;
+    onScale(min);
+    hooks.call('onAutoscale', { direction, minSessions: min });
   }
 
   #measure(): void {
-    const { borrows, waitMs } = this.#deps.waits();
+    const { borrows, waitMs } = this.#deps.counts;
     // The program may have set the counts to 0.
     const count = borrows < this.#last.borrows ? borrows : borrows - this.#last.borrows;
     const waited = borrows < this.#last.borrows ? waitMs : waitMs - this.#last.waitMs;

@@ -40,6 +40,8 @@ export interface SessionPoolMetrics {
   readonly returns: number;
   /** The average wait of a borrow, the opening included, in seconds; 0 without one. */
   readonly averageBorrowWait: number;
+  /** The waits of all borrows, the openings included, in seconds. */
+  readonly totalBorrowWait: number;
   /** Borrows that got an open session at once, per borrow; 0 without one. */
   readonly hitRate: number;
   /** Sessions that were opened. */
@@ -156,6 +158,7 @@ export function poolMetrics(
     idle: sum('idle'),
     waiting: sum('waiting'),
     averageBorrowWait: ratio(waitMs / 1_000, borrows, 6),
+    totalBorrowWait: Math.round(waitMs) / 1_000,
     hitRate: ratio(hits, borrows, 4),
     uptime: Math.round(uptimeMs / 10) / 100,
     keys,

@@ -1,8 +1,11 @@
 import { ERROR_SOURCE } from '../../core/errors/errors.ts';
 import { isObject } from '../../core/jsonrpc/message.ts';
+import type { ExpositionFormat } from '../../observe/metrics/exposition.ts';
 import type { BorrowOptions, CallerOptions } from './borrow.ts';
 import { SessionPoolError, type SessionPoolReason } from './errors.ts';
+import { type NamedPoolMetrics, poolExposition } from './exposition.ts';
 import type { PoolLease } from './lease.ts';
+import { type MeterAttributes, type PoolMeter, reportPools } from './meter.ts';
 import type { PoolSessionState, SessionPoolMetrics } from './metrics.ts';
 import type { PoolClient } from './session.ts';
 import type { SessionPool } from './session-pool.ts';
@@ -138,6 +141,20 @@ export class PoolManager<C extends PoolClient = PoolClient> {
   /** The numbers of each pool, by its name. */
   metrics(): Readonly<Record<string, SessionPoolMetrics>> {
     return Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.metrics()]));
+  }
+
+  /** As `toPrometheus` of a pool, with the label `pool`. */
+  toPrometheus(format: ExpositionFormat = 'prometheus'): string {
+    return poolExposition(this.#namedMetrics(), format);
+  }
+
+  /** As `reportTo` of a pool, for all pools, with the attribute `mcp.session_pool.name`. */
+  reportTo(meter: PoolMeter, attributes: MeterAttributes = {}): () => void {
+    return reportPools(meter, attributes, () => this.#namedMetrics());
+  }
+
+  #namedMetrics(): NamedPoolMetrics[] {
+    return [...this.#pools].map(([name, pool]) => ({ name, metrics: pool.metrics() }));
   }
 
   /** The sessions of each pool, by its name. */

@@ -1,15 +1,18 @@
 import { CallController } from '../../core/time/call-signal.ts';
 import { settleWithin } from '../../core/time/waits.ts';
+import type { ExpositionFormat } from '../../observe/metrics/exposition.ts';
 import type { SessionLease as EngineLease } from '../../pool/members.ts';
 import { OptionsError } from '../options-error.ts';
 import { BorrowAdmission } from './admission.ts';
 import { Autoscaler } from './autoscaler.ts';
 import { type BorrowOptions, type CallerOptions, sentHeaders } from './borrow.ts';
 import { notStarted, SessionPoolError, shuttingDown } from './errors.ts';
+import { poolExposition } from './exposition.ts';
 import { HookCaller } from './hooks.ts';
 import type { KeyPool } from './key-pool.ts';
 import { KeyPools } from './key-pools.ts';
 import { BorrowedSession, type PoolLease } from './lease.ts';
+import { type MeterAttributes, type PoolMeter, reportPools } from './meter.ts';
 import { PoolCounts, type PoolSessionState, poolMetrics, type SessionPoolMetrics } from './metrics.ts';
 import { verdictOf } from './open-session.ts';
 import type { SessionPoolOptions } from './options.ts';
@@ -314,6 +317,22 @@ export class SessionPool<C extends PoolClient = PoolClient> {
     });
   }
 
+  /**
+   * Returns all numbers, also those of each key, as text for Prometheus.
+   * @param format - Default: `prometheus`.
+   */
+  toPrometheus(format: ExpositionFormat = 'prometheus'): string {
+    return poolExposition([{ name: undefined, metrics: this.metrics() }], format);
+  }
+
+  /**
+   * Reports all numbers, also those of each key, with each collection of an OpenTelemetry meter.
+   * @returns a function that ends it.
+   */
+  reportTo(meter: PoolMeter, attributes: MeterAttributes = {}): () => void {
+    return reportPools(meter, attributes, () => [{ name: undefined, metrics: this.metrics() }]);
+  }
+
   /** Sets all counts to 0. */
   resetMetrics(): void {
     Object.assign(this.#counts, new PoolCounts());
@@ -325,26 +344,21 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   }
 
   #newAutoscaler(pool: KeyPool<C>): Autoscaler | undefined {
-    const { autoscale, clock } = this.#config;
-    return (
-      autoscale &&
-      new Autoscaler({
-        clock,
-        config: autoscale,
-        floor: this.#keys.size.min,
-        waits: () => this.#counts,
-        facts: () => pool.scaleFacts(),
-        onScale: (min, direction) => {
-          const { max } = this.#keys.size;
-          if (direction === 'up') this.#counts.autoscaleUps++;
-          else this.#counts.autoscaleDowns++;
-          const surplus = pool.size.min - min;
-          this.#keys.resize({ min, max });
-          pool.retireIdle(surplus, autoscale.scaleDownIdleMs);
-          this.#hooks.call('onAutoscale', { direction, minSessions: min });
-        },
-      })
-    );
+    const { autoscale: config, clock } = this.#config;
+    if (!config) return undefined;
+    return new Autoscaler({
+      clock,
+      config,
+      counts: this.#counts,
+      hooks: this.#hooks,
+      floor: this.#keys.size.min,
+      facts: () => pool.scaleFacts(),
+      onScale: (min) => {
+        const surplus = pool.size.min - min;
+        this.#keys.resize({ min, max: this.#keys.size.max });
+        if (surplus > 0) pool.retireIdle(surplus, config.scaleDownIdleMs);
+      },
+    });
   }
 
   #assertStarted(): void {
