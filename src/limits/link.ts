@@ -20,6 +20,10 @@ const MAX_RETRY_MS = 2_000;
  */
 const RELAPSE_MS = 10_000;
 const MAX_RELAPSE_RETRY_MS = 30_000;
+/**
+ * After the return of the store, other processes may use their shares until their next test of it.
+ */
+const RETURN_MS = MAX_RETRY_MS + OPERATION_MS;
 /** How long a replica counts without a sign of life. */
 const REPLICA_TTL_MS = 15_000;
 const BEAT_MS = 5_000;
@@ -54,6 +58,7 @@ export class Link {
   #maxRetryMs = MAX_RETRY_MS;
   /** Monotonic; when the store became usable. */
   #sharedAt = Number.NEGATIVE_INFINITY;
+  #hasReturned = false;
   /** The key of the operation that failed: the store is usable again when that key is. */
   #failedKey = '';
   #timer: Timer | undefined;
@@ -74,6 +79,11 @@ export class Link {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** True while other processes may still use their shares: this one then takes no more than its own. */
+  get isReturning(): boolean {
+    return this.#hasReturned && this.#deps.clock.monotonic() - this.#sharedAt < RETURN_MS;
   }
 
   /** Calls `listener` each time the store is usable again. */
@@ -174,6 +184,7 @@ export class Link {
     this.#sharedAt = this.#deps.clock.monotonic();
     this.#scheduleBeat();
     if (!returned) return;
+    this.#hasReturned = true;
     const { events, where } = this.#deps;
     events.emit({ type: 'limits.shared', message: `The limits are shared through ${where} again.` });
     for (const listener of this.#onReturn) listener();

@@ -19,8 +19,11 @@ export interface BucketLimit {
 }
 
 export type RateCommand =
-  /** Takes up to `count` turns, or reserves the next one. `rejoin`: no saved turns are used. */
-  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number; readonly rejoin: boolean }
+  /**
+   * Takes up to `count` turns, or reserves the next one. `rejoin`: no saved turns are used, and the
+   * next one is as far away as the share of one in so many processes; 0 = none of this.
+   */
+  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number; readonly rejoin: number }
   /** Takes a reserved turn, unless a pause has made it later. */
   | { readonly name: 'claim'; readonly reserved: Reservation; readonly maxWaitUs: number }
   | { readonly name: 'refund'; readonly count: number }
@@ -64,7 +67,8 @@ export function applyRate(
   let answer: RateAnswer = { granted: 0, waitUs: 0, reserved: undefined };
   switch (command.name) {
     case 'take': {
-      if (command.rejoin) tokens = Math.min(tokens, 0);
+      const { rejoin } = command;
+      if (rejoin > 0) tokens = Math.min(tokens, 0);
       const whole = Math.floor(tokens + ROUNDING);
       if (until <= now && whole >= 1) {
         const granted = Math.min(command.count, whole);
@@ -72,7 +76,8 @@ export function applyRate(
         answer = { granted, waitUs: 0, reserved: undefined };
         break;
       }
-      const readyAt = base + Math.ceil((Math.max(0, 1 - tokens) / ratePerSecond) * SECOND_US);
+      const pace = ratePerSecond / Math.max(1, rejoin);
+      const readyAt = base + Math.ceil((Math.max(0, 1 - tokens) / pace) * SECOND_US);
       const waitUs = readyAt - now;
       if (waitUs <= command.maxWaitUs) tokens -= 1;
       const reserved = waitUs <= command.maxWaitUs ? { readyAt, shift } : undefined;

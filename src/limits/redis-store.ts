@@ -68,7 +68,7 @@ const numbers = (answer: unknown): number[] => (answer as unknown[]).map(Number)
 function argumentsOf(command: RateCommand): (string | number)[] {
   switch (command.name) {
     case 'take':
-      return [command.name, command.count, command.maxWaitUs, command.rejoin ? 1 : 0];
+      return [command.name, command.count, command.maxWaitUs, command.rejoin];
     case 'claim':
       return [command.name, command.reserved.readyAt, command.reserved.shift, command.maxWaitUs];
     case 'refund':

@@ -24,13 +24,14 @@ tokens = math.min(burst, tokens + (now - since) / 1000000 * rate)
 local base = math.max(now, till)
 local granted, wait, ready = 0, 0, 0
 if ARGV[1] == 'take' then
-  if ARGV[6] == '1' then tokens = math.min(tokens, 0) end
+  local rejoin = tonumber(ARGV[6])
+  if rejoin > 0 then tokens = math.min(tokens, 0) end
   local whole = math.floor(tokens + 0.000001)
   if till <= now and whole >= 1 then
     granted = math.min(tonumber(ARGV[4]), whole)
     tokens = tokens - granted
   else
-    ready = base + math.ceil(math.max(0, 1 - tokens) / rate * 1000000)
+    ready = base + math.ceil(math.max(0, 1 - tokens) / (rate / math.max(1, rejoin)) * 1000000)
     wait = ready - now
     if wait <= tonumber(ARGV[5]) then tokens = tokens - 1 else ready = 0 end
   end

@@ -69,8 +69,6 @@ export class SharedRate implements RateLimiter {
   #leaving: ProxyError | undefined;
   /** Used while the store is not. */
   #own: { readonly epoch: number; state: BucketState } | undefined;
-  /** The epoch of the link in which the store was used last. */
-  #joined: number | undefined;
   /** Monotonic; the end of the last pause that this process has seen. */
   #pausedUntil = 0;
 
@@ -131,7 +129,7 @@ export class SharedRate implements RateLimiter {
   async #serve(): Promise<void> {
     while (this.waiting > 0) {
       const count = Math.min(this.waiting, MAX_TAKEN);
-      const answer = await this.#run({ name: 'take', count, maxWaitUs: MAX_WAIT_MS * 1_000, rejoin: false });
+      const answer = await this.#run({ name: 'take', count, maxWaitUs: MAX_WAIT_MS * 1_000, rejoin: 0 });
       this.#grant(answer.granted);
       if (answer.reserved) {
         this.#wait(answer.reserved, answer.waitUs);
@@ -196,10 +194,9 @@ export class SharedRate implements RateLimiter {
   async #run(command: RateCommand): Promise<RateAnswer> {
     const { link, key, limit, onOtherLimit } = this.#deps;
     const answer = await link.run(key, (store) => {
-      // Others may still use their shares: turns saved meanwhile would come on top.
-      const rejoin = command.name === 'take' && this.#own !== undefined && this.#joined !== link.epoch;
-      if (rejoin) this.#joined = link.epoch;
-      return store.rate(key, limit, rejoin ? { ...command, rejoin } : command);
+      if (command.name !== 'take' || !link.isReturning) return store.rate(key, limit, command);
+      const { name, count, maxWaitUs } = command;
+      return store.rate(key, limit, { name, count, maxWaitUs, rejoin: link.replicas });
     });
     if (answer === LOCAL) return this.#runLocally(command);
     if (answer.otherLimit !== undefined) onOtherLimit(answer.otherLimit);

@@ -45,7 +45,7 @@ async function startRedis(): Promise<Redis> {
 }
 
 type Step = { readonly afterUs: number } & (
-  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number; readonly rejoin: boolean }
+  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number; readonly rejoin: number }
   | { readonly name: 'claim'; readonly maxWaitUs: number }
   | { readonly name: 'refund'; readonly count: number }
   | { readonly name: 'pause'; readonly us: number }
@@ -59,7 +59,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     afterUs,
     count: fc.integer({ min: 1, max: 5 }),
     maxWaitUs,
-    rejoin: fc.boolean(),
+    rejoin: fc.integer({ min: 0, max: 3 }),
   }),
   fc.record({ name: fc.constant('claim' as const), afterUs, maxWaitUs }),
   fc.record({ name: fc.constant('refund' as const), afterUs, count: fc.integer({ min: 1, max: 3 }) }),
@@ -69,7 +69,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 function argumentsOf(command: RateCommand): (string | number)[] {
   switch (command.name) {
     case 'take':
-      return [command.count, command.maxWaitUs, command.rejoin ? 1 : 0];
+      return [command.count, command.maxWaitUs, command.rejoin];
     case 'claim':
       return [command.reserved.readyAt, command.reserved.shift, command.maxWaitUs];
     case 'refund':

@@ -6,7 +6,14 @@ import { sendJson } from '../support/mcp-answers.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { hasRedis, RedisServer } from './redis-server.ts';
-import { callOf, mostInOneSecond, startCounting, startReplica } from './sharing.ts';
+import {
+  callOf,
+  excessiveSeconds,
+  mostInOneSecond,
+  startCounting,
+  startReplica,
+  watchStalls,
+} from './sharing.ts';
 
 async function startFleet(args: readonly string[], answerMs = 0) {
   const redis = await RedisServer.start();
@@ -23,6 +30,7 @@ async function startFleet(args: readonly string[], answerMs = 0) {
 describe.skipIf(!hasRedis)('two replicas that share --limits', () => {
   it('two replicas with --rate-limit 10 pass 10 requests per second together, also while Redis is away', async () => {
     const { server, replicas, redis } = await startFleet(['--rate-limit', '10', '--rate-burst', '5']);
+    const stalls = watchStalls();
     const wrong: unknown[] = [];
     let id = 0;
     const ask = async (at: number): Promise<void> => {
@@ -30,7 +38,8 @@ describe.skipIf(!hasRedis)('two replicas that share --limits', () => {
       const { json } = (await replicas[at % 2]?.ask({ body: callOf(own) })) ?? {};
       if (!json || json.id !== own || !('result' in json)) wrong.push([own, json]);
     };
-    const load = async (ms: number): Promise<number> => {
+    /** Returns the times of the requests that the server received meanwhile. */
+    const load = async (ms: number): Promise<readonly number[]> => {
       const until = performance.now() + ms;
       const before = server.arrivals.length;
       await Promise.all(
@@ -38,21 +47,20 @@ describe.skipIf(!hasRedis)('two replicas that share --limits', () => {
           while (performance.now() < until) await ask(at);
         }),
       );
-      return server.arrivals.length - before;
+      return server.arrivals.slice(before);
     };
     const shared = await load(3_000);
-    expect(shared).toBeGreaterThan(22);
-    expect(shared).toBeLessThan(45);
+    // More than one share: also where the machine has no time for 10 calls in each second.
+    expect(mostInOneSecond(shared)).toBeGreaterThan(7);
     await redis.kill();
     const local = await load(2_000);
-    expect(local).toBeGreaterThan(10);
-    expect(local).toBeLessThan(35);
+    expect(mostInOneSecond(local)).toBeGreaterThan(3);
     await redis.restart();
     await load(2_000);
     expect(wrong).toEqual([]);
-    expect(mostInOneSecond(server.arrivals)).toBeLessThanOrEqual(15);
+    expect(excessiveSeconds(server.arrivals, { rate: 10, burst: 5, stalls })).toEqual([]);
     for (const { bin } of replicas) {
-      expect(bin.stderr.match(/limits\.local/g)).toHaveLength(1);
+      expect(bin.stderr).toMatch(/limits\.local/);
       await bin.stderrMatching(/limits\.shared/);
     }
   });
@@ -83,7 +91,14 @@ describe.skipIf(!hasRedis)('two replicas that share --limits', () => {
     });
     const server = await ScriptedServer.start(session.behaviour);
     const limits = `redis://127.0.0.1:${redis.port}`;
-    const options = { endpoint: server.url, auth: 'none', limits, maxConcurrent: 2, queueSize: 50 } as const;
+    const options = {
+      endpoint: server.url,
+      auth: 'none',
+      limits,
+      limitReplicas: 2,
+      maxConcurrent: 2,
+      queueSize: 50,
+    } as const;
     const open = async () => {
       const proxy = await createProxy({ ...options, maxConnections: 8 });
       const client = new Client({ name: 'test', version: '1' });

@@ -20,6 +20,53 @@ export function mostInOneSecond(times: readonly number[]): number {
   return Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + 1_000).length));
 }
 
+export interface Stall {
+  readonly from: number;
+  readonly until: number;
+}
+
+/** A shorter delay of the event loop cannot move an arrival to another second. */
+const MIN_STALL_MS = 30;
+
+/**
+ * The times in which this process did not run, because other programs used the processors: requests
+ * of a whole stall seem to arrive together at its end.
+ */
+export function watchStalls(): readonly Stall[] {
+  const stalls: Stall[] = [];
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (now - last > MIN_STALL_MS) stalls.push({ from: last, until: now });
+    last = now;
+  }, 5);
+  afterThisTest(() => clearInterval(timer));
+  return stalls;
+}
+
+/**
+ * The seconds with more arrivals than `rate` and `burst` allow, as texts. The stalls of this process
+ * within a second lengthen it.
+ */
+export function excessiveSeconds(
+  times: readonly number[],
+  {
+    rate,
+    burst,
+    stalls,
+  }: { readonly rate: number; readonly burst: number; readonly stalls: readonly Stall[] },
+): string[] {
+  return times.flatMap((from) => {
+    const until = from + 1_000;
+    const count = times.filter((at) => at >= from && at < until).length;
+    const stalledMs = stalls
+      .filter((stall) => stall.until >= from && stall.from < until)
+      .reduce((sum, stall) => sum + (stall.until - stall.from), 0);
+    const allowed = rate + burst + Math.ceil((rate * stalledMs) / 1_000);
+    return count > allowed ? [`${count} within a second, and ${allowed} are allowed`] : [];
+  });
+}
+
 export interface CountingServer {
   readonly url: string;
   readonly arrivals: number[];

@@ -61,6 +61,26 @@ describe('limits that replicas share', () => {
     expect([count('limits.local'), count('limits.shared')]).toEqual([1, 1]);
   });
 
+  it('a process whose store has returned takes only its share while others may not have returned', async () => {
+    const { clock, store, limits, send } = setUp({ burst: 5 });
+    await send();
+    store.failing.set('rate', 'OOM command not allowed.').set('probe', 'OOM command not allowed.');
+    const refused = send();
+    await clock.advance(5_000);
+    await refused;
+    store.failing.clear();
+    while (limits.mode !== 'shared') await clock.advance(100);
+    let sent = 0;
+    for (let id = 0; id < 60; id++) void send(id).then(() => sent++);
+    await clock.advance(1_000);
+    expect(sent).toBe(5);
+    await clock.advance(3_000);
+    const before = sent;
+    await clock.advance(1_000);
+    expect(sent - before).toBe(10);
+    await clock.advance(20_000);
+  });
+
   it('an identity of --identity-map that leaves keeps the shared limits of the process', async () => {
     const { store, limits, send, clock } = setUp({ burst: 9 });
     const settings = settingsIn(

@@ -63,7 +63,7 @@ describe('the leases that workers share', () => {
 
 describe('the rate that workers share', () => {
   const limit = { ratePerSecond: 10, burst: 3 };
-  const take = { name: 'take', count: 32, maxWaitUs: 30_000_000, rejoin: false };
+  const take = { name: 'take', count: 32, maxWaitUs: 30_000_000, rejoin: 0 };
 
   it('the rate begins with a whole burst, which both workers share', async () => {
     const { server, clock } = setUp();
