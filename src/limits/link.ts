@@ -81,7 +81,10 @@ export class Link {
     return this.#epoch;
   }
 
-  /** True while other processes may still use their shares: this one then takes no more than its own. */
+  /**
+   * True while other processes may still use their shares: this one then takes no more than its
+   * own.
+   */
   get isReturning(): boolean {
     return this.#hasReturned && this.#deps.clock.monotonic() - this.#sharedAt < RETURN_MS;
   }
