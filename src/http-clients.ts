@@ -12,8 +12,8 @@ import { toUpstreamHeaders } from './upstream/passthrough/headers.ts';
 import { PassThrough } from './upstream/passthrough/pass-through.ts';
 import { SECOND_MS, type Wiring } from './wiring.ts';
 
-/** The limits that all HTTP clients of a listener share. */
-export type StreamLimits = Pick<HttpHandlerDeps, 'maxStreams' | 'streams' | 'soleCaller'>;
+/** The limits that all HTTP clients of a listener share, and the workers that share them. */
+export type StreamLimits = Pick<HttpHandlerDeps, 'maxStreams' | 'streams' | 'soleCaller' | 'peers'>;
 
 const notResumable = (): ProxyError =>
   new ProxyError('invalid-request', 'Invalid request: this listener resumes no stream. It was not sent.', {

@@ -4,6 +4,7 @@ import type { ListenerSettings } from './client/http/options.ts';
 import type { Tokens } from './client/http/tokens.ts';
 import type { Users } from './client/http/users/users.ts';
 import type { Events } from './core/pipeline/events.ts';
+import type { Peers } from './core/pipeline/peers.ts';
 import type { Clock } from './core/time/clock.ts';
 import type { StreamLimits } from './http-clients.ts';
 import { usesXray } from './observe/tracing/asks.ts';
@@ -25,14 +26,22 @@ export interface ListenerHandlers {
   readonly forwardedHeaders: ReadonlySet<string>;
 }
 
-/** Connects the clients of a listener. @param tokens - how its clients authenticate themselves. */
+/** How the clients of a listener authenticate themselves, and the workers that share them. */
+export interface ListenerCallers {
+  readonly tokens: Tokens;
+  readonly users: Users | undefined;
+  readonly peers?: Peers | undefined;
+}
+
+/** Connects the clients of a listener. */
 export function connectListener(
   proxy: HttpConnector,
   settings: Settings,
   { maxStreams, forwardedHeaders }: ListenerSettings,
-  { tokens, users }: { readonly tokens: Tokens; readonly users: Users | undefined },
+  { tokens, users, peers }: ListenerCallers,
 ): ListenerHandlers {
   const limits = {
+    peers,
     maxStreams,
     streams: new Capacity(maxStreams),
     soleCaller: () => !tokens.several && !users,

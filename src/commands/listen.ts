@@ -4,6 +4,7 @@ import type { TlsMaterial, TlsPaths } from '../client/http/tls-files.ts';
 import type { WatchedFiles } from '../client/http/watched-files.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
+import type { Peers } from '../core/pipeline/peers.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
@@ -30,6 +31,12 @@ export interface RunningListener {
   signerOf(token: string): McpProxy | undefined;
 }
 
+/** The parts of a worker that its listener uses. */
+export interface WorkerOfListener {
+  readonly listenPrivately: ListenPrivately;
+  readonly peers: Peers;
+}
+
 /**
  * Serves the clients of --listen.
  * @throws Error with a message for the user if the address cannot be used.
@@ -39,7 +46,7 @@ export async function listen(
   proxy: McpProxy,
   events: Events,
   readinessOf: () => Promise<Readiness>,
-  privately?: ListenPrivately,
+  worker?: WorkerOfListener,
 ): Promise<RunningListener> {
   const { address, tls: tlsFiles, identityMap, drainTimeout, drainDelayMs } = settings.listener;
   const drainMs = drainTimeout * 1_000;
@@ -56,7 +63,9 @@ export async function listen(
     clock: systemClock,
     events,
   });
-  const connected = connectListener(proxy, settings, settings.listener, { tokens, users });
+  const connected = connectListener(proxy, settings, settings.listener, {
+    ...{ tokens, users, peers: worker?.peers },
+  });
   const { limits, handlers: relay, paths, forwardedHeaders } = connected;
   const identities =
     identityMap === undefined
@@ -69,7 +78,8 @@ export async function listen(
     forwardedHeaders,
     tokens,
     tls,
-    privately,
+    privately: worker?.listenPrivately,
+    peers: worker?.peers,
     users,
     clock: systemClock,
     handlers: relay,

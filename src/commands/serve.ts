@@ -5,6 +5,7 @@ import { StdoutWriter } from '../client/stdio/stdout.ts';
 import { causeText } from '../core/errors/errors.ts';
 import type { Client } from '../core/pipeline/call-record.ts';
 import { Events, type ProxyEvent } from '../core/pipeline/events.ts';
+import type { Peers } from '../core/pipeline/peers.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
@@ -72,6 +73,8 @@ export interface LoadedParts {
   /** Present in a worker, whose primary process opens the address. */
   readonly worker?: {
     readonly listenPrivately: ListenPrivately;
+    /** The other workers. */
+    readonly peers: Peers;
     /** Called with the address when the listener is open. */
     readonly listening: (url: string) => void;
   };
@@ -189,7 +192,7 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
   const listener =
     listening &&
     parts.listener
-      ?.listen({ ...settings, listener: listening }, proxy, events, readinessOf, worker?.listenPrivately)
+      ?.listen({ ...settings, listener: listening }, proxy, events, readinessOf, worker)
       .catch((error: unknown): RunningListener => {
         cannotListen(error);
         return {

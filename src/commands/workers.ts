@@ -42,12 +42,12 @@ export async function runWorkers(settings: Settings): Promise<number | WorkerPar
     worker.place,
     hostname(),
   );
-  const { listenPrivately, listening } = worker;
+  const { listenPrivately, listening, peers } = worker;
   const { limits, endpoint } = settings;
   return {
     settings: settingsOfWorker(settings, worker.place),
     observers: {
-      worker: { listenPrivately, listening },
+      worker: { listenPrivately, listening, peers },
       serveStatus: async (deps) => {
         const { reportStatus } = await import('./worker-status.ts');
         return reportStatus(worker, deps);
@@ -80,6 +80,10 @@ async function supervise(settings: Settings): Promise<number> {
     events,
     fork: createFork(fromFile),
     onMessage: (slot, message) => {
+      if (message.type === 'fact') {
+        for (const other of supervisor.slots) if (other !== slot) other.process?.send(message);
+        return;
+      }
       if (message.type !== 'limit.run') {
         status?.receive(slot, message);
         return;

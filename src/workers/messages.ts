@@ -1,3 +1,4 @@
+import type { PeerFact } from '../core/pipeline/peers.ts';
 import type { LimitStore } from '../limits/store.ts';
 import type { WorkerReport } from './report.ts';
 
@@ -22,6 +23,7 @@ export type ToWorker =
   | { readonly type: 'renew' }
   /** Answer with a `reply`. */
   | { readonly type: 'ask'; readonly id: number; readonly what: Question }
+  | { readonly type: 'fact'; readonly fact: PeerFact }
   | { readonly type: 'limit.result'; readonly id: number; readonly value: unknown }
   /** A lease of this key is free, and it is this worker's turn. */
   | { readonly type: 'limit.free'; readonly key: string };
@@ -34,6 +36,8 @@ export type ToPrimary =
   | { readonly type: 'binding' }
   | { readonly type: 'bound' }
   | { readonly type: 'listening'; readonly url: string }
+  /** For all other workers. */
+  | { readonly type: 'fact'; readonly fact: PeerFact }
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
   /** Everything that a worker has measured, when it ends. */
   | { readonly type: 'last-report'; readonly report: WorkerReport }

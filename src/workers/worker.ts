@@ -1,11 +1,15 @@
 import cluster from 'node:cluster';
 import type { Events } from '../core/pipeline/events.ts';
+import type { PeerFact, Peers } from '../core/pipeline/peers.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { SharedLimits } from '../limits/shared-limits.ts';
 import { LimitClient } from './limit-client.ts';
 import type { Question, ReadinessAnswer, ToPrimary, ToWorker } from './messages.ts';
 import type { WorkerReport } from './report.ts';
 import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './share.ts';
+
+/** Facts that wait for a busy primary process; without them, workers are like replicas. */
+const MAX_UNSENT_FACTS = 10_000;
 
 /** Answers the questions of the primary process. */
 export interface Reporter {
@@ -34,6 +38,8 @@ export class Worker {
   readonly place: WorkerPlace;
   /** Undefined without --status, and before it can be asked. */
   #reporter: Reporter | undefined;
+  readonly #listeners = new Set<(fact: PeerFact) => void>();
+  #unsent = 0;
   readonly #limits = new LimitClient((message) => this.#send(message));
 
   constructor(place: WorkerPlace) {
@@ -59,6 +65,22 @@ export class Worker {
     this.#send({ type: 'binding' });
     listen();
     this.#send({ type: 'bound' });
+  };
+
+  /** The other workers, which the primary process informs. */
+  readonly peers: Peers = {
+    publish: (fact) => {
+      if (this.#unsent >= MAX_UNSENT_FACTS) return;
+      const sent = (): void => {
+        this.#unsent--;
+      };
+      this.#unsent++;
+      if (!this.#send({ type: 'fact', fact }, sent)) sent();
+    },
+    subscribe: (listener) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    },
   };
 
   /** Reports the address on which this worker listens. */
@@ -101,6 +123,9 @@ export class Worker {
           break;
         case 'renew':
           controlled.renew();
+          break;
+        case 'fact':
+          for (const listener of this.#listeners) listener(message.fact);
           break;
         case 'ask':
           void this.#answer(message.id, message.what);

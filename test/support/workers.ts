@@ -50,8 +50,12 @@ export function connectTo(url: string): Connection {
 }
 
 /** Two connections to different workers: connections are given to the workers in turn. */
-export async function connectToBoth(url: string): Promise<readonly [Connection, Connection]> {
+export async function connectToBoth(
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<readonly [Connection, Connection]> {
   const both = [connectTo(url), connectTo(url)] as const;
-  for (const connection of both) await connection({ body: { jsonrpc: '2.0', id: 0, method: 'ping' } });
+  for (const connection of both)
+    await connection({ headers, body: { jsonrpc: '2.0', id: 0, method: 'ping' } });
   return both;
 }

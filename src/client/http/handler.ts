@@ -31,6 +31,7 @@ import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Share, shareOf } from '../../core/pipeline/fair-queue.ts';
 import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
+import type { PeerFact, Peers } from '../../core/pipeline/peers.ts';
 import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
@@ -41,7 +42,7 @@ import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { sampleAnswer } from './answer-sample.ts';
 import { batchRefusal } from './batch.ts';
 import { Capacity, shortageText } from './capacity.ts';
-import { type HttpCall, HttpCalls } from './in-flight.ts';
+import { type HttpCall, HttpCalls, SESSION_CLIENT } from './in-flight.ts';
 import { refusedAtEnd, waitedUntilEnd } from './leaving.ts';
 import { HttpResponse } from './response.ts';
 import { endWithToken } from './stream-expiry.ts';
@@ -85,6 +86,8 @@ export interface HttpHandlerDeps {
   readonly toUpstreamHeaders: (headers: RequestHeaders) => RequestHeaders;
   /** Returns a tool's known definition, which lists the arguments that are repeated in headers. */
   readonly findTool: (name: string) => JsonObject | undefined;
+  /** The other workers that serve the same clients. */
+  readonly peers?: Peers | undefined;
   /** Receives every notification of a GET stream, which no layer sees. */
   readonly onNotification: (notification: Notification) => void;
 }
@@ -107,6 +110,8 @@ type Settled = { readonly reply: Reply } | { readonly error: unknown };
 export class HttpHandler {
   readonly #deps: HttpHandlerDeps;
   readonly #calls: HttpCalls;
+  /** Undefined where no other worker serves the same clients. */
+  readonly #unsubscribe: (() => void) | undefined;
   /** The open streams. */
   readonly #streams: Capacity;
   /** By session id: the hash would be a hundredth of the work for each request. */
@@ -116,7 +121,8 @@ export class HttpHandler {
 
   constructor(deps: HttpHandlerDeps) {
     this.#deps = deps;
-    this.#calls = new HttpCalls(deps.clock);
+    this.#calls = new HttpCalls(deps.clock, deps.peers);
+    this.#unsubscribe = deps.peers?.subscribe((fact) => this.#learn(fact));
     this.#streams = deps.streams ?? new Capacity(deps.maxStreams);
   }
 
@@ -154,7 +160,7 @@ export class HttpHandler {
     if (!session) return `http-request-${++this.#requests}`;
     const known = this.#clientIds.get(session);
     if (known !== undefined) return known;
-    const id = `http-session-${hash('sha256', session, 'base64url')}`;
+    const id = `${SESSION_CLIENT}${hash('sha256', session, 'base64url')}`;
     if (session.length > MAX_KEPT_SESSION_ID) return id;
     if (this.#clientIds.size >= MAX_CLIENT_IDS) this.#clientIds.clear();
     this.#clientIds.set(session, id);
@@ -281,7 +287,22 @@ export class HttpHandler {
     if (notification.method !== 'notifications/cancelled') return undefined;
     const { requestId } = paramsOf(notification);
     const entry = isId(requestId) ? this.#calls.find(client, requestId) : undefined;
+    if (!entry && isId(requestId)) this.#calls.publish({ fact: 'cancelled', client, id: requestId });
     return entry?.message && isCancellable(entry.message) ? entry : undefined;
+  }
+
+  /** Obeys what another worker has observed of a session. */
+  #learn(fact: PeerFact): void {
+    if (fact.fact !== 'cancelled') {
+      this.#calls.learn(fact);
+      return;
+    }
+    const entry = this.#calls.find(fact.client, fact.id);
+    if (!entry?.message || !isCancellable(entry.message)) return;
+    const abort = (): void => entry.controller.abort(new Abandoned('cancelled by the client'));
+    // The other worker sends the cancellation.
+    if (entry.sent) this.#deps.clock.schedule(CANCEL_GRACE_MS, abort, { keepAlive: false });
+    else abort();
   }
 
   /** Runs one message through the layers. Never throws. */
@@ -568,6 +589,7 @@ export class HttpHandler {
     await settleWithin(clock, ms, idle);
     this.#calls.abortMatching(() => true, reasonFor);
     await settleWithin(clock, SETTLE_MS, idle);
+    this.#unsubscribe?.();
   }
 }
 

@@ -1,10 +1,16 @@
 import { type Id, idKey, isId, type Message, paramsOf, progressTokenOf } from '../../core/jsonrpc/message.ts';
+import type { PeerFact, Peers } from '../../core/pipeline/peers.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import { Countdown } from '../deadline.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 import { PendingServerRequests } from './pending-server-requests.ts';
+
+/** The ids of clients with a session, which another process may serve as well. */
+export const SESSION_CLIENT = 'http-session-';
+/** A server request that another process reported, and whose end it has not: its user is away. */
+const MAX_REMOTE_HOLD_MS = 3_600_000;
 
 /** One request in flight. */
 export interface HttpCall {
@@ -37,6 +43,7 @@ export interface StreamTap {
 /** The requests in flight of all listener clients; the listener bounds their number. */
 export class HttpCalls {
   readonly #clock: Clock;
+  readonly #peers: Peers | undefined;
   /**
    * Unordered. An array, because a Map reallocates its table whenever it becomes empty, which is
    * often.
@@ -48,8 +55,10 @@ export class HttpCalls {
   readonly #serverRequests = new PendingServerRequests();
   #whenIdle: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  /** @param peers - the other workers. */
+  constructor(clock: Clock, peers?: Peers) {
     this.#clock = clock;
+    this.#peers = peers;
   }
 
   get size(): number {
@@ -81,8 +90,7 @@ export class HttpCalls {
     this.#calls.push(added);
     if (added.requestKey !== undefined) this.#requests.add(added.requestKey, added);
     if (added.tokenKey !== undefined) this.#tokens.add(added.tokenKey, added);
-    if (message?.kind === 'response' && message.id !== undefined)
-      this.#serverRequests.settle(client, message.id);
+    if (message?.kind === 'response' && message.id !== undefined) this.#settle(client, message.id);
     return added;
   }
 
@@ -96,6 +104,33 @@ export class HttpCalls {
     if (entry.requestKey !== undefined) this.#requests.remove(entry.requestKey, entry);
     if (entry.tokenKey !== undefined) this.#tokens.remove(entry.tokenKey, entry);
     if (this.#calls.length === 0) this.#whenIdle?.();
+  }
+
+  /** A server request was answered. */
+  #settle(client: string, id: Id): void {
+    this.#serverRequests.settle(client, id);
+    this.publish({ fact: 'answered', client, id });
+  }
+
+  /** Informs the other workers, which may have calls of the same session. */
+  publish(fact: Extract<PeerFact, { readonly client: string }>): void {
+    if (fact.client.startsWith(SESSION_CLIENT)) this.#peers?.publish(fact);
+  }
+
+  /** Obeys what another worker has observed. */
+  learn(fact: PeerFact): void {
+    if (fact.fact === 'answered') this.#serverRequests.settle(fact.client, fact.id);
+    else if (fact.fact === 'progress') this.#restartOwn(fact.client, fact.token);
+    else if (fact.fact === 'asked') {
+      const deadlines = this.#deadlinesOf(fact.client);
+      if (deadlines.length === 0) return;
+      const release = this.#serverRequests.add(fact.client, fact.id, deadlines);
+      this.#clock.schedule(MAX_REMOTE_HOLD_MS, release, { keepAlive: false });
+    }
+  }
+
+  #deadlinesOf(client: string): Countdown[] {
+    return this.#calls.filter((entry) => entry.client === client).map(({ deadline }) => deadline);
   }
 
   /** Finds a request of this client. */
@@ -112,9 +147,30 @@ export class HttpCalls {
    * Observes a session's standalone stream, where a server request may belong to any of its calls.
    */
   tapSession(client: string): StreamTap {
-    return this.#createTap(client, () =>
-      this.#calls.filter((entry) => entry.client === client).map(({ deadline }) => deadline),
-    );
+    const tap = this.#createTap(client, () => this.#deadlinesOf(client));
+    return this.#peers ? this.#shareTap(client, tap) : tap;
+  }
+
+  /** Other workers may have the calls that the server's requests belong to. */
+  #shareTap(client: string, tap: StreamTap): StreamTap {
+    let open: Id | undefined;
+    const release = (): void => {
+      if (open !== undefined) this.publish({ fact: 'answered', client, id: open });
+      open = undefined;
+    };
+    return {
+      onMessage: (message) => {
+        release();
+        tap.onMessage(message);
+        if (message.kind !== 'request') return;
+        open = message.id;
+        this.publish({ fact: 'asked', client, id: message.id });
+      },
+      close: () => {
+        release();
+        tap.close();
+      },
+    };
   }
 
   /** Progress restarts a deadline; an open server request holds it. */
@@ -135,9 +191,15 @@ export class HttpCalls {
   }
 
   #restartDeadline(client: string, token: unknown): void {
-    const called = isId(token) ? this.#tokens.get(keyOf(client, token)) : undefined;
+    if (isId(token) && !this.#restartOwn(client, token)) this.publish({ fact: 'progress', client, token });
+  }
+
+  /** @returns false where the call is not in flight here. */
+  #restartOwn(client: string, token: Id): boolean {
+    const called = this.#tokens.get(keyOf(client, token));
     called?.deadline.restart();
     called?.heartbeat?.stop();
+    return called !== undefined;
   }
 
   /** Aborts the matching calls, each with its own reason. */

@@ -3,6 +3,7 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { urlHost } from '../../core/http/listen-address.ts';
 import { isLoopback } from '../../core/http/loopback.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
+import type { Peers } from '../../core/pipeline/peers.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { type ActiveRequest, ActiveRequests } from './active-requests.ts';
@@ -45,6 +46,8 @@ export interface HttpListenerOptions
   extends Omit<ListenerSettings, 'tokens' | 'tokenFile' | 'tls' | 'users' | 'identityMap'> {
   /** Undefined: plain HTTP. Closed by the caller. */
   readonly tls?: WatchedFiles<TlsMaterial> | undefined;
+  /** The other workers, which serve the same sessions. */
+  readonly peers?: Peers | undefined;
   /** Makes a unix socket private where another process creates it. */
   readonly privately?: ListenPrivately | undefined;
   /** The valid tokens; opened and closed by the caller. */
@@ -94,7 +97,7 @@ export class HttpListener {
     const { maxClients, maxBodyBytes } = options;
     this.#bodies = new BodyReceiver({ maxClients, maxBodyBytes, continues: server !== undefined });
     this.#capacity = new Capacity(maxClients);
-    this.#sessions = options.tokens.required || options.users ? new SessionUsers() : undefined;
+    this.#sessions = options.tokens.required || options.users ? new SessionUsers(options.peers) : undefined;
     this.#own = new OwnResponses({
       active: this.#active,
       clock: options.clock,

@@ -1,6 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { SessionOwners } from '../../core/jsonrpc/session-owners.ts';
 import type { HttpFacts, RequestHeaders } from '../../core/pipeline/call.ts';
+import type { Peers } from '../../core/pipeline/peers.ts';
 import type { HttpRefusal } from './admission.ts';
 
 /**
@@ -9,6 +10,15 @@ import type { HttpRefusal } from './admission.ts';
  */
 export class SessionUsers {
   readonly #users = new SessionOwners<string>();
+  readonly #peers: Peers | undefined;
+
+  /** @param peers - the other workers, which serve the same sessions. */
+  constructor(peers?: Peers) {
+    this.#peers = peers;
+    peers?.subscribe((fact) => {
+      if (fact.fact === 'owner') this.#users.record(fact.session, fact.user);
+    });
+  }
 
   /** The refusal of a request on the session of another caller. */
   refusal(session: string | string[] | undefined, user: string | undefined): HttpRefusal | undefined {
@@ -23,7 +33,8 @@ export class SessionUsers {
     user: string | undefined,
   ): void {
     const session = answered['mcp-session-id'] ?? (status < 300 ? headers['mcp-session-id'] : undefined);
-    if (typeof session === 'string' && user !== undefined) this.#users.record(session, user);
+    if (typeof session !== 'string' || user === undefined) return;
+    if (this.#users.record(session, user)) this.#peers?.publish({ fact: 'owner', session, user });
   }
 }
 

@@ -15,12 +15,16 @@ export class SessionOwners<T> {
     return !this.#owners.has(key) || this.#owners.get(key) === owner;
   }
 
-  /** The first owner stays; an empty id names no session. */
-  record(id: string, owner: T): void {
+  /**
+   * The first owner stays; an empty id names no session.
+   * @returns whether the owner is new.
+   */
+  record(id: string, owner: T): boolean {
     const key = shortKey(id);
-    if (id === '' || this.#owners.has(key)) return;
+    if (id === '' || this.#owners.has(key)) return false;
     this.#owners.set(key, owner);
     const [oldest] = this.#owners.keys();
     if (this.#owners.size > MAX_SESSIONS && oldest !== undefined) this.#owners.delete(oldest);
+    return true;
   }
 }

@@ -1,0 +1,24 @@
+import type { Id } from '../jsonrpc/message.ts';
+
+/**
+ * An event of one listener session that calls of the same session may need in another process, with
+ * the client's id or the session's.
+ */
+export type PeerFact =
+  /** The client has cancelled a request. */
+  | { readonly fact: 'cancelled'; readonly client: string; readonly id: Id }
+  /** The server asks the client something on its standalone stream, and waits. */
+  | { readonly fact: 'asked'; readonly client: string; readonly id: Id }
+  /** The client has answered a request of the server. */
+  | { readonly fact: 'answered'; readonly client: string; readonly id: Id }
+  /** The server has reported progress of a request. */
+  | { readonly fact: 'progress'; readonly client: string; readonly token: Id }
+  /** The session belongs to this token or user. */
+  | { readonly fact: 'owner'; readonly session: string; readonly user: string };
+
+/** The other processes that serve the same listener. */
+export interface Peers {
+  publish(fact: PeerFact): void;
+  /** @returns ends the subscription. */
+  subscribe(listener: (fact: PeerFact) => void): () => void;
+}
