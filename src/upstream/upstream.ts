@@ -65,11 +65,12 @@ export class Upstream {
   #handleInSession(call: Call): Promise<Reply> {
     const { message, signal } = call;
     const sessions = this.#sessionsOf(call.client, call.profile, call.emit);
+    const send = call.batch ? this.#batches.send : sendAlone;
     if (message.kind === 'response') {
       // Only the session that sent the request knows the id; others would reject the response or
       // mistake it.
       const session = call.origin instanceof Session ? call.origin : sessions.session;
-      return this.#batches.send(session, call);
+      return send(session, call);
     }
     if (message.kind === 'request') {
       if (message.method === 'initialize') {
@@ -77,7 +78,7 @@ export class Upstream {
         sessions.deferInitialize(call, message, call.assumedVersion);
         return Promise.resolve({ kind: 'accepted' });
       }
-      return sessions.sendCall(call, this.#batches.send);
+      return sessions.sendCall(call, send);
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId } = paramsOf(message);
@@ -91,9 +92,9 @@ export class Upstream {
     }
     if (call.origin instanceof Session && !call.origin.lost) {
       // Progress of a server request belongs to the session that sent it.
-      return this.#batches.send(call.origin, call);
+      return send(call.origin, call);
     }
-    return sessions.sendCall(call, this.#batches.send);
+    return sessions.sendCall(call, send);
   }
 
   /** A cancellation names the request but not its profile. */
@@ -178,6 +179,8 @@ export class Upstream {
     await Promise.all(all.map((sessions) => sessions.close()));
   }
 }
+
+const sendAlone = (session: Session, call: Call): Promise<Reply> => session.send(call);
 
 /** Client ids contain no blank. */
 const keyOf = (client: Client, profile: string): string => `${client.id} ${profile}`;

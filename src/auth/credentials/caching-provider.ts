@@ -270,7 +270,9 @@ class CachingProvider implements CredentialProvider {
 
   #resolveFrom(signal: AbortSignal): Promise<Resolved> {
     const { source } = this.#options;
-    return source ? resolveSource(source) : resolveCredentials({ ...this.#options, signal });
+    return source
+      ? resolveSource(source)
+      : resolveCredentials({ ...this.#options, profile: this.#profile, signal });
   }
 
   /** @param since - when its resolution began (monotonic). */

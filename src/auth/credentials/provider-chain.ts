@@ -8,14 +8,7 @@ import { type FileStamps, stampFiles } from './file-stamps.ts';
 import { type CredentialPlan, type PlanFailure, planCredentials, usesKeyVariables } from './plan.ts';
 import { principalOf, rolePrincipal } from './principal.ts';
 import type { ProviderDeps } from './sdk-providers.ts';
-import {
-  defectsOf,
-  NO_FILES,
-  profileIn,
-  readSharedFiles,
-  type SharedFiles,
-  sharedPaths,
-} from './shared-files.ts';
+import { defectsOf, NO_FILES, readSharedFiles, readStampedFiles, type SharedFiles } from './shared-files.ts';
 
 export interface ChainDeps extends Omit<ProviderDeps, 'profiles'> {
   readonly role?: RoleOptions | undefined;
@@ -49,18 +42,16 @@ export const chainFailureOf = (error: unknown): CredentialFailure =>
  * @throws ChainError
  */
 export async function resolveCredentials(options: ChainDeps): Promise<Resolved> {
-  const { env, role } = options;
+  const { env, role, profile } = options;
   if (role?.webIdentityToken) return assumeWithToken(role, role.webIdentityToken, options);
-  const profile = profileIn(options.profile, env);
   const fromVariables = usesKeyVariables(profile, env);
-  const { config, credentials } = sharedPaths(env);
-  const sharedStamps = fromVariables ? [] : stampFiles([config, credentials]);
-  const files = fromVariables && !role ? NO_FILES : await readSharedFiles(env);
+  const files = fromVariables && !role ? NO_FILES : await readStampedFiles(env);
   const plan = planCredentials(profile, env, files);
   if ('what' in plan) throw await planError(plan, files);
-  const stamps = new Map([...sharedStamps, ...stampFiles(tokenFilesOf(plan.base, env))]);
+  const ownStamps = fromVariables ? [] : files.stamps;
+  const stamps = new Map([...ownStamps, ...stampFiles(tokenFilesOf(plan.base, env))]);
 
-  const deps: ProviderDeps = { ...options, profile, profiles: files.profiles };
+  const deps: ProviderDeps = { ...options, profiles: files.profiles };
   const resolved = await provide(plan, files, deps);
   if (!role) {
     const name = plan.roles.length > 0 ? 'assume-role' : plan.base.provider;
@@ -92,11 +83,10 @@ async function assumeWithToken(
   options: ChainDeps,
 ): Promise<Resolved> {
   const { arn, sessionName } = role;
-  const profile = profileIn(options.profile, options.env);
   try {
     const { profiles } = await readSharedFiles(options.env);
     const { assumeRoleWithToken } = await import('./sdk-providers.ts');
-    const assumed = await assumeRoleWithToken(tokenOf(), role, { ...options, profile, profiles });
+    const assumed = await assumeRoleWithToken(tokenOf(), role, { ...options, profiles });
     return {
       credentials: snapshot(assumed, rolePrincipal(arn, sessionName), 'web-identity'),
       stamps: new Map(),

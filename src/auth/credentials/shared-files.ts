@@ -2,6 +2,7 @@ import { existsSync, promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { didYouMean } from '../../config/spelling.ts';
 import { passwdHome } from '../../core/system/home-folder.ts';
+import { type FileStamps, stampFiles } from './file-stamps.ts';
 import { profileOfAlias, withAliases } from './profile-alias.ts';
 
 /** The settings of one profile, without a prototype of names such as `constructor`. */
@@ -20,11 +21,17 @@ export interface SharedPaths {
   readonly credentials: string;
 }
 
+/** The files, and their state before they were read. */
+export interface StampedFiles extends SharedFiles {
+  readonly stamps: FileStamps;
+}
+
 /** For credentials that come from variables alone. */
-export const NO_FILES: SharedFiles = {
+export const NO_FILES: StampedFiles = {
   profiles: {},
   ssoSessions: {},
   paths: { config: '', credentials: '' },
+  stamps: new Map(),
 };
 
 /** The facts of a profile that other parts of the proxy need. */
@@ -66,6 +73,11 @@ export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFil
     else if (!NOT_A_PROFILE.test(name)) profiles[profileOfAlias(name)] = withSourceName(data);
   }
   return { profiles, ssoSessions, paths };
+}
+
+export async function readStampedFiles(env: NodeJS.ProcessEnv): Promise<StampedFiles> {
+  const stamps = stampFiles(Object.values(sharedPaths(env)));
+  return { ...(await readSharedFiles(env)), stamps };
 }
 
 async function readSections({ config, credentials }: SharedPaths): Promise<Profiles> {

@@ -10,12 +10,12 @@ interface OpenBatch {
 export class Batches {
   readonly #open = new Map<Batch, readonly OpenBatch[]>();
 
-  /** Sends the call in this session: within its batch, if it has one, or alone. */
+  /** Sends a member within its batch, or alone where the session's revision has none. */
   readonly send = (session: Session, call: Call): Promise<Reply> => {
-    const { batch, message, signal } = call;
-    if (batch && session.version === BATCH_REVISION) return this.#sendMember(session, call, batch);
-    if (message.kind !== 'request') return session.notify(message.text, signal);
-    return session.request(call);
+    const { batch } = call;
+    return batch && session.version === BATCH_REVISION
+      ? this.#sendMember(session, call, batch)
+      : session.send(call);
   };
 
   #sendMember(session: Session, call: Call, batch: Batch): Promise<Reply> {

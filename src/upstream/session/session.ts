@@ -169,6 +169,12 @@ export class Session implements Origin {
     return this.#initializeResult;
   }
 
+  /** Posts a message of the client. */
+  send(call: Call): Promise<Reply> {
+    const { message, signal } = call;
+    return message.kind === 'request' ? this.request(call) : this.notify(message.text, signal);
+  }
+
   /**
    * Posts a request.
    * @param priority - true for one of the proxy that calls wait for: it does not queue behind them.
