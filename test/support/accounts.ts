@@ -16,7 +16,7 @@ export const profileLines = (account: string, more = ''): string =>
 
 /** What AWS's stand-ins issue, as the verifier has to know it. */
 export const issuedKeys = Object.fromEntries(
-  ['STS', 'SSO', 'LOGIN'].flatMap((kind) =>
+  ['STS', 'SSO', 'LOGIN', 'IMDS', 'CONTAINER'].flatMap((kind) =>
     Array.from({ length: 9 }, (_, at) => [
       `${kind}-${at + 1}`,
       { secretAccessKey: `secret-${kind}-${at + 1}`, sessionToken: `token-${kind}-${at + 1}` },

@@ -37,6 +37,8 @@ export interface AwsStandIns {
   readonly containerEnv: NodeJS.ProcessEnv;
   readonly requests: readonly AwsRequest[];
   of(service: AwsService): AwsRequest[];
+  /** The most requests of the service that were unanswered at once. */
+  peak(service: AwsService): number;
   /** Lifetime of what is issued from now on. */
   lifetimeMs: number;
   /** Answers the service with this instead, until undefined is set. */
@@ -53,6 +55,13 @@ export async function startAwsStandIns({ now = () => Date.now() } = {}): Promise
   const failures = new Map<AwsService, AwsAnswer>();
   const holds = new Map<AwsService, Promise<void>>();
   const watchers = new Set<() => void>();
+  const open = new Map<AwsService, number>();
+  const peaks = new Map<AwsService, number>();
+  const count = (service: AwsService, change: 1 | -1): void => {
+    const now = (open.get(service) ?? 0) + change;
+    open.set(service, now);
+    peaks.set(service, Math.max(peaks.get(service) ?? 0, now));
+  };
   const issued = new Map<string, number>();
 
   const issue = (name: string) => {
@@ -112,6 +121,8 @@ export async function startAwsStandIns({ now = () => Date.now() } = {}): Promise
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const request = await readRequest(req);
     requests.push(request);
+    count(request.service, 1);
+    res.once('close', () => count(request.service, -1));
     for (const look of watchers) look();
     await holds.get(request.service);
     const { status, body } = failures.get(request.service) ?? answerTo(request);
@@ -133,6 +144,7 @@ export async function startAwsStandIns({ now = () => Date.now() } = {}): Promise
     imdsEnv: { AWS_EC2_METADATA_SERVICE_ENDPOINT: url, AWS_EC2_METADATA_DISABLED: 'false' },
     containerEnv: { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${url}/container` },
     requests,
+    peak: (service) => peaks.get(service) ?? 0,
     of: (service) => requests.filter((request) => request.service === service),
     lifetimeMs: 3_600_000,
     fail(service, answer) {

@@ -282,7 +282,7 @@ class CachingProvider implements CredentialProvider {
       credentials,
       stamps,
       madeFrom: stamps,
-      refreshAt: refreshDueAt(credentials.expiration, now),
+      refreshAt: refreshDueAt(credentials.expiration, now, this.#options.clock.random()),
       arrivedExpired: hasExpired(credentials, now),
       rejected: false,
     };

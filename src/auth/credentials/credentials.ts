@@ -53,19 +53,29 @@ export interface Credentials {
   readonly providerName?: string;
 }
 
-/** The AWS SDK's window for "about to expire": refresh begins at most this long before expiry. */
+/** The AWS SDK's window for "about to expire": refresh begins about this long before expiry. */
 export const MAX_REFRESH_AHEAD_MS = 5 * 60_000;
 /** Share of a short lifetime that is left when refresh begins. */
 const REFRESH_SHARE = 1 / 5;
 
+/** The middle of `random`, for callers with one credential only. */
+const NO_SPREAD = 0.5;
+
 /**
  * When to refresh credentials in the background.
+ * @param random - between 0 and 1: the credentials of many identities that were obtained together
+ * are refreshed at different times, half the window earlier or later.
  * @returns wall clock milliseconds; undefined for credentials that do not expire.
  */
-export function refreshDueAt(expiration: Date | undefined, obtainedAt: number): number | undefined {
+export function refreshDueAt(
+  expiration: Date | undefined,
+  obtainedAt: number,
+  random = NO_SPREAD,
+): number | undefined {
   if (expiration === undefined) return undefined;
   const lifetime = Math.max(0, expiration.getTime() - obtainedAt);
-  return expiration.getTime() - Math.min(MAX_REFRESH_AHEAD_MS, lifetime * REFRESH_SHARE);
+  const ahead = Math.min(MAX_REFRESH_AHEAD_MS, lifetime * REFRESH_SHARE);
+  return expiration.getTime() - ahead * (0.5 + random);
 }
 
 export function hasExpired(credentials: Credentials, now: number): boolean {

@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/credential-providers';
 import type { Clock } from '../../core/time/clock.ts';
 import { abortable, withTimeout } from '../../core/time/waits.ts';
+import { stsSlots } from './call-slots.ts';
 import type { BaseProvider, RoleOptions, SdkCredentials } from './credentials.ts';
 import type { CredentialPlan } from './plan.ts';
 import { aliasOf } from './profile-alias.ts';
@@ -85,13 +86,14 @@ export const SDK_PROVIDERS: Readonly<
     return provider({ callerClientConfig: { region } });
   },
   async 'web-identity'({ settings }, deps) {
-    return fromTokenFile({
+    const provider = fromTokenFile({
       webIdentityTokenFile: settings.web_identity_token_file ?? '',
       roleArn: settings.role_arn ?? '',
       roleSessionName: sessionNameOf(settings, deps),
       clientConfig: stsConfig(deps),
       logger,
-    })();
+    });
+    return stsSlots.run(deps.signal, provider);
   },
   async container(_base, { clock }) {
     return withTimeout(clock, CONTAINER_TIMEOUT_MS, (signal) =>
@@ -118,7 +120,7 @@ export async function assumeRole(
   tags: Readonly<Record<string, string>> = {},
 ): Promise<SdkCredentials> {
   const { external_id: externalId, duration_seconds: duration } = role;
-  return fromTemporaryCredentials({
+  const provider = fromTemporaryCredentials({
     masterCredentials: source as Parameters<typeof fromTemporaryCredentials>[0]['masterCredentials'] & object,
     params: {
       RoleArn: role.role_arn,
@@ -131,7 +133,8 @@ export async function assumeRole(
     },
     clientConfig: stsConfig(deps),
     logger,
-  })();
+  });
+  return stsSlots.run(deps.signal, provider);
 }
 
 /** Assumes a role with the token of an identity provider, which takes the place of credentials. */
@@ -140,12 +143,13 @@ export async function assumeRoleWithToken(
   { arn: roleArn, sessionName }: RoleOptions,
   deps: ProviderDeps,
 ): Promise<SdkCredentials> {
-  return fromWebToken({
+  const provider = fromWebToken({
     webIdentityToken,
     roleArn,
     roleSessionName: sessionName ?? defaultSessionName(deps.env),
     clientConfig: stsConfig(deps),
-  })();
+  });
+  return stsSlots.run(deps.signal, provider);
 }
 
 /** Unique to this process: its id, and its start for the case that ids repeat. */

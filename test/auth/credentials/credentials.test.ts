@@ -19,6 +19,14 @@ test.each([
   expect(refreshDueAt(new Date(obtained + life), obtained)).toBe(obtained + due);
 });
 
+test('refreshes of credentials that were obtained together are spread over five minutes', () => {
+  const expiration = new Date(60 * MINUTE);
+  const due = Array.from({ length: 1_000 }, (_, at) => refreshDueAt(expiration, 0, at / 1_000) ?? 0);
+  expect([Math.max(...due), Math.min(...due)]).toEqual([57.5 * MINUTE, 52.5 * MINUTE + 300]);
+  const inOneSecond = due.filter((at) => Math.floor(at / 1_000) === 55 * 60).length;
+  expect(inOneSecond).toBeLessThan(5);
+});
+
 test('credentials that do not expire are never refreshed', () => {
   expect(refreshDueAt(undefined, 0)).toBeUndefined();
 });
