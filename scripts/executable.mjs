@@ -1,5 +1,6 @@
-// Builds the single executable: Node, the bundle of the command line, and nothing else. It is for the
-// system and the processor of this Node. https://nodejs.org/api/single-executable-applications.html
+// Builds the single executable: Node, the bundle of the command line, and nothing else. It is for
+// the system and the processor of this Node.
+// https://nodejs.org/api/single-executable-applications.html
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

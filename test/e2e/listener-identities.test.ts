@@ -120,7 +120,7 @@ describe('--identity-map', () => {
       }),
       expect.objectContaining({
         ...{ Action: 'AssumeRoleWithWebIdentity', RoleArn: `${ROLE}/web`, WebIdentityToken: carol },
-        RoleSessionName: expect.stringMatching(/^user-auth0-carol-[0-9a-f]{8}$/),
+        RoleSessionName: expect.stringMatching(/^user-auth0-carol-[0-9a-f]{16}$/),
       }),
     ]);
 

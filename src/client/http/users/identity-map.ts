@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { withoutByteOrderMark } from '../../../core/jsonrpc/message.ts';
 import { fileProblem } from '../../../core/system/file-facts.ts';
-import { matchesAny } from '../../../core/tools/glob.ts';
+import { matchesAny, matchesGlob } from '../../../core/tools/glob.ts';
 import type { FilesRead } from '../watched-files.ts';
 import {
   type ClaimValue,
@@ -20,8 +20,14 @@ const MAX_FILE_BYTES = 1024 * 1024;
 /** The limits of STS, in characters. */
 const MAX_SESSION_NAME = 64;
 const MAX_TAG_VALUE = 256;
-/** Characters of the digest that keeps two session names apart that STS would take for one. */
-const DIGEST_CHARACTERS = 8;
+/** Hex digits of the digest that keeps two session names apart that STS would take for one. */
+const DIGEST_CHARACTERS = 16;
+/** The end of a name that was derived; no other name may look like one. */
+const DERIVED_END = /-[0-9a-f]{16}$/;
+/**
+ * Entra ID puts at most 200 groups into a token. Each is compared with each wildcard of the map.
+ */
+export const MAX_GROUPS = 500;
 
 /** A caller of the listener, as it has proved who it is. */
 export interface KnownCaller {
@@ -70,7 +76,10 @@ export function loadIdentityMap(path: string): FilesRead<readonly IdentityRule[]
 
 /** The identity of a caller by the first rule that matches, or why it has none. Pure. */
 export function mapIdentity(rules: readonly IdentityRule[], caller: KnownCaller): MappedIdentity {
-  const rule = rules.find(({ match }) => matches(match, caller));
+  const known = { ...caller, subjects: textsOf(caller.claims?.sub), groups: groupsOf(caller.claims) };
+  if (known.groups.size > MAX_GROUPS)
+    return { problem: `the access token names more than ${MAX_GROUPS} groups` };
+  const rule = rules.find(({ match }) => matches(match, known));
   if (!rule) return { problem: 'no rule of --identity-map matches' };
   const { name, profile, role, policy } = rule;
   if (!role) return { rule: name, profile, role: undefined, policy };
@@ -92,22 +101,44 @@ export const identityKey = ({ name }: KnownCaller, target: IdentityTarget): stri
     .update(JSON.stringify([name, target]))
     .digest('base64url');
 
-function matches({ token, subject, group, claim }: IdentityMatch, { name, claims }: KnownCaller): boolean {
+/** A caller with the texts that rules compare, each of them once. */
+interface ComparedCaller extends KnownCaller {
+  readonly subjects: ReadonlySet<string>;
+  readonly groups: ReadonlySet<string>;
+}
+
+function matches(
+  { token, subject, group, claim }: IdentityMatch,
+  { name, claims, subjects, groups }: ComparedCaller,
+): boolean {
   if (!claims) return matchesAny(token, name);
   if (token.length > 0) return false;
-  if (subject.length > 0 && !textsOf(claims.sub).some((text) => matchesAny(subject, text))) return false;
-  if (group.length > 0 && !groupsOf(claims).some((text) => matchesAny(group, text))) return false;
+  if (subject.length > 0 && !matchesOne(subject, subjects)) return false;
+  if (group.length > 0 && !matchesOne(group, groups)) return false;
   return [...claim].every(([key, values]) => hasValue(ownClaim(claims, key), values));
 }
+
+/**
+ * Whether a pattern matches a text; the characters before a wildcard rule out most texts at once.
+ */
+const matchesOne = (patterns: readonly string[], texts: ReadonlySet<string>): boolean =>
+  patterns.some((pattern) => {
+    const wildcardAt = pattern.search(/[*?]/);
+    if (wildcardAt < 0) return texts.has(pattern);
+    const beginning = pattern.slice(0, wildcardAt);
+    for (const text of texts) if (text.startsWith(beginning) && matchesGlob(pattern, text)) return true;
+    return false;
+  });
 
 const hasValue = (claim: unknown, values: readonly ClaimValue[]): boolean =>
   [claim].flat().some((each) => values.includes(each as ClaimValue));
 
-const textsOf = (claim: unknown): string[] => [claim].flat().filter((each) => typeof each === 'string');
+const textsOf = (claim: unknown): ReadonlySet<string> =>
+  new Set([claim].flat().filter((each) => typeof each === 'string'));
 
 /** The claims in which authorization servers name groups. */
-const groupsOf = (claims: Readonly<Record<string, unknown>>): string[] =>
-  ['groups', 'cognito:groups', 'roles'].flatMap((key) => textsOf(ownClaim(claims, key)));
+const groupsOf = (claims: KnownCaller['claims']): ReadonlySet<string> =>
+  textsOf(claims && ['groups', 'cognito:groups', 'roles'].flatMap((key) => ownClaim(claims, key)));
 
 const ownClaim = (claims: Readonly<Record<string, unknown>>, key: string): unknown =>
   Object.hasOwn(claims, key) ? claims[key] : undefined;
@@ -135,10 +166,14 @@ function fill(text: string, { name, claims }: KnownCaller): string {
   });
 }
 
-/** STS takes few characters: where others are replaced, a digest keeps the names of users apart. */
+/**
+ * STS takes few characters: where others are replaced, a digest keeps the names of users apart. A
+ * user whose own name looks like a derived one gets another.
+ */
 function sessionNameOf(text: string): string {
   const name = text.replaceAll(/[^\w+=,.@-]/g, '-');
-  if (name === text && name.length >= 2 && name.length <= MAX_SESSION_NAME) return name;
+  const fits = name === text && name.length >= 2 && name.length <= MAX_SESSION_NAME;
+  if (fits && !DERIVED_END.test(name)) return name;
   const digest = createHash('sha256').update(text).digest('hex').slice(0, DIGEST_CHARACTERS);
   return `${name.slice(0, MAX_SESSION_NAME - DIGEST_CHARACTERS - 1)}-${digest}`;
 }

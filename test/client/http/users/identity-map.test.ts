@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   identityKey,
   type KnownCaller,
+  MAX_GROUPS,
   type MappedIdentity,
   mapIdentity,
 } from '../../../../src/client/http/users/identity-map.ts';
@@ -46,6 +47,16 @@ describe('the condition of a rule', () => {
     expect(ruleOf(match, caller)).toBe(holds ? 'found' : undefined);
   });
 
+  it('a token with too many groups has no access, and repeated groups count once', () => {
+    const groups = Array.from({ length: MAX_GROUPS }, (_, at) => `g-${at}`);
+    expect(ruleOf({ group: 'g-?99' }, { claims: { groups: [...groups, ...groups], roles: groups } })).toBe(
+      'found',
+    );
+    expect(mapped([{ name: 'x', match: { group: 'g-1' } }], { claims: { groups, roles: ['x'] } })).toEqual({
+      problem: `the access token names more than ${MAX_GROUPS} groups`,
+    });
+  });
+
   it('the first rule that matches counts, and without one there is no access', () => {
     const rules = ['bob', 'al*', '*'].map((subject, at) => ({ name: `r-${at}`, match: { subject } }));
     expect(mapped(rules, {})).toMatchObject({ rule: 'r-1' });
@@ -85,6 +96,12 @@ describe('the role of a rule', () => {
     expect(new Set(names).size).toBe(names.length);
     for (const name of names) expect(name).toMatch(/^[\w+=,.@-]{2,64}$/);
     expect(names[1]).toBe('a-b');
+    // A user who chooses the name that another one got does not get it.
+    const nameOf = (name: string) =>
+      (roleOf({ sessionName: claim('name') }, { name }) as { sessionName: string }).sessionName;
+    const derived = nameOf('José');
+    expect(derived).toMatch(/^Jos--[0-9a-f]{16}$/);
+    expect(nameOf(derived)).not.toBe(derived);
   });
 
   it('a static token cannot take the place of an access token', () => {

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, generateKeyPairSync, type JsonWebKey, sign as signBytes } from 'node:crypto';
 import { createLocalJWKSet } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NoKeysError } from '../../../../src/client/http/users/issuer-keys.ts';
@@ -167,6 +167,56 @@ describe('an access token is refused', () => {
     const { verifier, claims, state } = rig();
     expect(await verifier.verify(await stranger.sign(claims()))).toMatchObject({ problem: 'invalid' });
     expect(state.renewals).toBe(0);
+  });
+
+  it.each<[string, () => Record<string, unknown>]>([
+    ['its own key', () => ({ jwk: stranger.jwk })],
+    ['a URL of keys', () => ({ jku: 'https://evil.example/keys' })],
+    ['a URL of certificates', () => ({ x5u: 'https://evil.example/certificate' })],
+    ['a path as key id', () => ({ kid: '../../../../dev/null' })],
+    ['a key id of the prototype', () => ({ kid: '__proto__' })],
+    ['a key id that is an object', () => ({ kid: { toString: 'first' } })],
+  ])('an access token that names %s in its header is refused', async (_kind, header) => {
+    const { verifier, claims } = rig();
+    const token = forged({ alg: 'ES256', kid: 'first', ...header() }, () => '');
+    const signed = await stranger.sign(claims());
+    // The signature of a stranger over the header above.
+    for (const each of [
+      token + signed.split('.')[2],
+      await stranger.sign(claims(), { ...header(), kid: 'first' }),
+    ])
+      expect(await verifier.verify(each)).toMatchObject({ problem: 'invalid' });
+  });
+
+  it('an unencoded payload, a token in a token and claims of another form are refused, although signed by the issuer', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const jwk = {
+      ...(publicKey.export({ format: 'jwk' }) as JsonWebKey),
+      kid: 'own',
+      alg: 'ES256',
+      use: 'sig',
+    };
+    const { verifier, claims } = rig({ published: [{ ...key, jwk }] });
+    const signed = (header: object, payload: string): string => {
+      const text = `${encoded({ alg: 'ES256', kid: 'own', ...header })}.${payload}`;
+      const signature = signBytes('sha256', Buffer.from(text), {
+        key: privateKey,
+        dsaEncoding: 'ieee-p1363',
+      });
+      return `${text}.${signature.toString('base64url')}`;
+    };
+    const valid = encoded(claims());
+    expect(await verifier.verify(signed({}, valid))).toMatchObject({ name: 'user:alice' });
+    const nested = Buffer.from(signed({}, valid)).toString('base64url');
+    for (const bad of [
+      signed({ b64: false, crit: ['b64'] }, valid),
+      signed({ cty: 'JWT' }, nested),
+      signed({}, encoded([claims()])),
+      signed({}, Buffer.from('"alice"').toString('base64url')),
+      signed({ alg: 'ES384' }, valid),
+      signed({ alg: 'none' }, valid),
+    ])
+      expect(await verifier.verify(bad)).toMatchObject({ problem: 'invalid' });
   });
 
   it('an access token is unavailable while the keys of its issuer are unknown', async () => {
