@@ -141,7 +141,7 @@ export class McpProxy {
       // The first attempt was counted by the rate limit layer.
       beforeResend: async (call) => {
         const { profile, signal, deadline } = call;
-        const bucket = await wiring.buckets?.of(profile, call);
+        const bucket = await wiring.limits.buckets?.of(profile, call);
         await bucket?.take(signal, { ahead: true, remainingMs: deadline.remainingMs });
       },
       // Tools belong to the session's server, and the client does not know of the change.
@@ -167,7 +167,8 @@ export class McpProxy {
 
   #layers(before: readonly Layer[], after: readonly Layer[]): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
-    const { clock, events, snapshots: store, limiters, buckets } = this.#wiring;
+    const { clock, events, snapshots: store, limits } = this.#wiring;
+    const { limiters, buckets } = limits;
     const { host } = this.#settings.endpoint;
     const openLimitMs = openLimitOf(this.#settings)?.ms;
     const login = this.#loginElicitation();
@@ -274,7 +275,8 @@ export class McpProxy {
   /** The layers around each `initialize`: metadata, retry, breaker, rate limit. */
   #createOpeningLayers(profile: string): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
-    const { clock, events, buckets } = this.#wiring;
+    const { clock, events, limits } = this.#wiring;
+    const { buckets } = limits;
     const resetMs = breakerReset * SECOND_MS;
     const circuit = new Breaker({ profile, threshold, resetMs, clock, events });
     this.#breakers.set(profile, circuit);
@@ -425,7 +427,7 @@ export class McpProxy {
 
   /** The client has left: calls that wait in a queue or for a session are refused, others go on. */
   refuseQueued(): void {
-    this.#wiring.refuseWaiting();
+    this.#wiring.limits.refuseWaiting();
     this.#upstream.refuseWaiting();
   }
 

@@ -7,25 +7,21 @@ import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
 import { createAuthorizer, foreseenPrincipal } from './authorizers.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
-import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
 import type { Layer, RequestHeaders } from './core/pipeline/call.ts';
 import type { Events } from './core/pipeline/events.ts';
-import type { ConcurrencyLimiter, RateLimiter } from './core/pipeline/limits.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import type { ProfileState } from './core/pipeline/proxy-state.ts';
 import type { Clock } from './core/time/clock.ts';
 import { ToolCatalog } from './core/tools/catalog.ts';
 import { ChangeStreams } from './core/tools/change-streams.ts';
 import { OperatingRegions } from './endpoint/operating-region.ts';
-import { Limiter } from './layers/backpressure.ts';
 import type { LoginOffer } from './layers/login-elicitation/login-elicitation.ts';
 import { metadata, readMetadata } from './layers/metadata.ts';
-import { burstOf, TokenBucket } from './layers/rate-limit.ts';
-import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
 import type { RetryDeps } from './layers/retry/retry.ts';
 import type { ToolCacheDeps } from './layers/tool-cache/tool-cache.ts';
-import { KeyedLimiters, type LimitKeyDeps } from './limits/keyed-limiters.ts';
+import { ProxyLimits } from './limit-wiring.ts';
+import type { LimitKeyDeps } from './limits/keyed-limiters.ts';
 import type { LimitKey } from './limits/options.ts';
 import type { SharedLimits } from './limits/shared-limits.ts';
 import type { Settings } from './settings.ts';
@@ -70,17 +66,11 @@ export class Wiring {
   readonly changeStreams = new ChangeStreams();
   /** Knows all secrets of the settings and credentials. */
   readonly redactor: Redactor;
-  /** Undefined without --max-concurrent. */
-  readonly limiters: KeyedLimiters<ConcurrencyLimiter> | undefined;
-  /** Undefined without --rate-limit. */
-  readonly buckets: KeyedLimiters<RateLimiter> | undefined;
-  /** Undefined: --retry-mode standard, or no repeats. */
-  readonly rates: PerProfile<AdaptiveRate> | undefined;
+  readonly limits: ProxyLimits;
   /** Undefined without --lazy. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
   readonly #credentials: CredentialSource | undefined;
-  readonly #sharedLimits: SharedLimits | undefined;
   readonly #sharedKind = { kind: undefined };
   readonly #identity: IdentityWiring | undefined;
   #headers: RequestHeaders;
@@ -93,17 +83,11 @@ export class Wiring {
     this.redactor = identity?.redactor ?? new Redactor();
     this.#settings = settings;
     this.#credentials = credentials;
-    this.#sharedLimits = sharedLimits;
     this.clock = clock;
     this.events = events;
     if (!identity) this.#learnSecrets();
     this.#headers = this.headersFor('');
-    this.limiters = this.#createLimiters();
-    this.buckets = this.#createBuckets();
-    const adapts = settings.retryMode === 'adaptive' && settings.retries > 0;
-    this.rates = adapts
-      ? new PerProfile((profile) => new AdaptiveRate({ profile, clock, events }))
-      : undefined;
+    this.limits = new ProxyLimits(settings, { clock, events, shared: sharedLimits, key: this.#limitKey() });
     this.snapshots = settings.lazy ? this.#createSnapshots() : undefined;
     this.transports = this.#createTransports();
     const { endpoint, scope, homeRegion, env, skipAuth: credentialsOptional } = settings;
@@ -135,7 +119,7 @@ export class Wiring {
         maxDelayMs: retryMaxDelay * SECOND_MS,
         adaptive: retryMode === 'adaptive',
       },
-      rates: this.rates,
+      rates: this.limits.rates,
       clock: this.clock,
       events: this.events,
       toolsOf: ({ profile }) => this.toolsKnownTo(profile),
@@ -154,19 +138,6 @@ export class Wiring {
       definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
       listedAt: (name) => own.listedAt(name) ?? first.listedAt(name),
     };
-  }
-
-  /** Refuses the calls that wait for their turn, because the client has left. */
-  refuseWaiting(): void {
-    const refused = (line: string): ProxyError =>
-      new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
-        sent: 'no',
-      });
-    for (const limiter of this.limiters?.all() ?? []) limiter.refuseQueued(refused('in the queue'));
-    const turn = refused('for its turn under --rate-limit');
-    for (const bucket of this.buckets?.all() ?? []) bucket.refuseWaiting(turn);
-    const paced = refused('for its turn at the rate that the server accepts');
-    for (const rate of this.rates?.all() ?? []) rate.refuseWaiting(paced);
   }
 
   /** The dependencies of the tool layers. */
@@ -221,21 +192,8 @@ export class Wiring {
   describe(
     profile: string,
   ): Pick<ProfileState, 'connections' | 'backpressure' | 'rateWaiting' | 'learnedRate'> {
-    const rate = this.rates?.peek(profile);
-    const counts = (this.limiters?.usedBy(profile) ?? []).map((limiter) => limiter.counts);
-    const sumOf = (key: 'active' | 'queued' | 'totalRejected'): number =>
-      counts.reduce((sum, each) => sum + each[key], 0);
-    const waiting = (this.buckets?.usedBy(profile) ?? []).reduce((sum, each) => sum + each.waiting, 0);
-    return {
-      connections: this.transports.peek(profile)?.connections ?? [],
-      backpressure: this.limiters && {
-        active: sumOf('active'),
-        queued: sumOf('queued'),
-        totalRejected: sumOf('totalRejected'),
-      },
-      rateWaiting: waiting + (rate?.waiting ?? 0),
-      learnedRate: rate?.ratePerSecond,
-    };
+    const connections = this.transports.peek(profile)?.connections ?? [];
+    return { connections, ...this.limits.describe(profile) };
   }
 
   #createTransports(): Transports {
@@ -273,30 +231,6 @@ export class Wiring {
       clock: this.clock,
       events: this.events,
     });
-  }
-
-  #createLimiters(): KeyedLimiters<ConcurrencyLimiter> | undefined {
-    const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = this.#settings;
-    if (maxConcurrent === undefined) return undefined;
-    const queueTimeoutMs = queueTimeout * SECOND_MS;
-    const limits = { maxConcurrent, queueSize, queueTimeoutMs, errorCode, clock: this.clock };
-    const shared = this.#sharedLimits;
-    return new KeyedLimiters(
-      this.#limitKey(),
-      (key) => shared?.concurrency(key, limits) ?? new Limiter(limits),
-    );
-  }
-
-  #createBuckets(): KeyedLimiters<RateLimiter> | undefined {
-    const { rateLimit: ratePerSecond, rateBurst } = this.#settings;
-    if (ratePerSecond === undefined) return undefined;
-    const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst) };
-    const { clock } = this;
-    const shared = this.#sharedLimits;
-    return new KeyedLimiters(
-      this.#limitKey(),
-      (key) => shared?.rate(key, rate) ?? new TokenBucket({ ...rate, clock }),
-    );
   }
 
   #limitKey(): LimitKeyDeps {

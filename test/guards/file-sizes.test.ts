@@ -73,10 +73,6 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     max: 670,
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
   },
-  'wiring.ts': {
-    max: 365,
-    reason: 'builds everything that layers and upstream share: each part refers to the others',
-  },
 };
 
 interface LongFile {

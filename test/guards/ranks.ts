@@ -9,7 +9,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['config-file.ts'],
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],
-  ['authorizers.ts'],
+  ['authorizers.ts', 'limit-wiring.ts'],
   ['wiring.ts'],
   ['client-wiring.ts', 'cloudwatch-wiring.ts', 'describe-proxy.ts'],
   ['http-clients.ts'],
