@@ -4,6 +4,7 @@ import { ProxyError } from './core/errors/errors.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import type { Handler, Reply } from './core/pipeline/call.ts';
 import type { BareRequest } from './core/pipeline/http-context.ts';
+import type { Peers } from './core/pipeline/peers.ts';
 import { isToolsChanged } from './core/tools/list-changes.ts';
 import { redactForwarded } from './layers/redaction.ts';
 import { isUnfiltered, visibleTools } from './layers/tool-filter/rules.ts';
@@ -20,6 +21,12 @@ const notResumable = (): ProxyError =>
     sent: 'no',
   });
 
+export interface HttpClientsDeps {
+  readonly hasUserLayers: boolean;
+  /** The other workers, which serve the same sessions. */
+  readonly peers: Peers | undefined;
+}
+
 /**
  * The part of a proxy that serves HTTP clients. A module of its own, because stdio does not need
  * it: it is a tenth of the code that a start compiles.
@@ -30,7 +37,7 @@ export class HttpClients {
   readonly #hasUserLayers: boolean;
   readonly #passThrough: PassThrough;
 
-  constructor(settings: Settings, wiring: Wiring, { hasUserLayers }: { readonly hasUserLayers: boolean }) {
+  constructor(settings: Settings, wiring: Wiring, { hasUserLayers, peers }: HttpClientsDeps) {
     const { clock, events, transports } = wiring;
     this.#settings = settings;
     this.#wiring = wiring;
@@ -39,6 +46,7 @@ export class HttpClients {
       transportOf: (profile) => transports.transportOf(profile),
       clock,
       events,
+      peers,
       readTimeoutMs: settings.readTimeout * SECOND_MS,
     });
   }

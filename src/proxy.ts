@@ -15,6 +15,7 @@ import {
   when,
 } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
+import type { Peers } from './core/pipeline/peers.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import type { ProxyState } from './core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
@@ -63,6 +64,8 @@ export interface ProxyDeps {
   readonly sharedLimits?: SharedLimits | undefined;
   /** @internal The class that serves HTTP clients, which stdio never loads. */
   readonly HttpClients?: typeof HttpClients | undefined;
+  /** @internal The other workers, which serve the same sessions. */
+  readonly peers?: Peers | undefined;
   /** @internal The identity of the listener that the proxy is for; it owns nothing of others. */
   readonly identity?: IdentityWiring | undefined;
 }
@@ -95,6 +98,7 @@ export class McpProxy {
   readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
   readonly #HttpClients: typeof HttpClients | undefined;
+  readonly #peers: Peers | undefined;
   readonly #http: HttpClients | undefined;
   readonly #handler: Handler;
   /** Bypasses the layers that cache lists, and records what it reads. */
@@ -110,7 +114,7 @@ export class McpProxy {
    */
   constructor(settings: Settings, deps: ProxyDeps = {}) {
     const { clock = systemClock, events = new Events(), layers, credentials, sharedLimits, identity } = deps;
-    const { HttpClients: Http } = deps;
+    const { HttpClients: Http, peers } = deps;
     if (settings.limits !== undefined && !sharedLimits) {
       throw new TypeError('McpProxy: settings with limits need createProxy, which opens the limits');
     }
@@ -125,7 +129,9 @@ export class McpProxy {
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
     const transportOf = (profile: string): SignedTransport => wiring.transports.transportOf(profile);
     this.#HttpClients = Http;
-    this.#http = Http && new Http(settings, wiring, { hasUserLayers: this.#userLayers !== undefined });
+    this.#peers = peers;
+    const hasUserLayers = this.#userLayers !== undefined;
+    this.#http = Http && new Http(settings, wiring, { hasUserLayers, peers });
     this.#upstream = new Upstream({
       defaultProfile: settings.defaultProfile,
       transportOf,
@@ -396,6 +402,7 @@ export class McpProxy {
       sharedLimits: this.#sharedLimits,
       identity,
       HttpClients: this.#HttpClients,
+      peers: this.#peers,
     });
   }
 

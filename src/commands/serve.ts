@@ -123,6 +123,7 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
     events,
     sharedLimits,
     HttpClients: parts.listener?.HttpClients,
+    peers: worker?.peers,
   });
   let state: () => ListenerState | undefined = () => undefined;
   const metrics =

@@ -1,6 +1,9 @@
 import cluster from 'node:cluster';
+import { shortKey } from '../core/jsonrpc/short-key.ts';
 import type { Events } from '../core/pipeline/events.ts';
-import type { PeerFact, Peers } from '../core/pipeline/peers.ts';
+import type { PeerFact, Peers, SharedAffinity } from '../core/pipeline/peers.ts';
+import { heapShare } from '../core/system/heap-share.ts';
+import { SizedMap } from '../core/system/sized-map.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { SharedLimits } from '../limits/shared-limits.ts';
 import { LimitClient } from './limit-client.ts';
@@ -8,6 +11,9 @@ import type { Question, ReadinessAnswer, ToPrimary, ToWorker } from './messages.
 import type { WorkerReport } from './report.ts';
 import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './share.ts';
 
+/** Sessions of other workers whose affinity is kept: as many as each keeps of its own. */
+const MAX_SESSIONS = 10_000;
+const MAX_PUBLISHED_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 /** Facts that wait for a busy primary process; without them, workers are like replicas. */
 const MAX_UNSENT_FACTS = 10_000;
 
@@ -40,6 +46,10 @@ export class Worker {
   #reporter: Reporter | undefined;
   readonly #listeners = new Set<(fact: PeerFact) => void>();
   #unsent = 0;
+  readonly #affinities = new SizedMap<SharedAffinity>({
+    maxEntries: MAX_SESSIONS,
+    maxBytes: MAX_PUBLISHED_AFFINITY_BYTES,
+  });
   readonly #limits = new LimitClient((message) => this.#send(message));
 
   constructor(place: WorkerPlace) {
@@ -81,6 +91,7 @@ export class Worker {
       this.#listeners.add(listener);
       return () => this.#listeners.delete(listener);
     },
+    recallAffinity: (session) => this.#affinities.get(shortKey(session)),
   };
 
   /** Reports the address on which this worker listens. */
@@ -98,6 +109,15 @@ export class Worker {
     return new Promise((resolve) => {
       if (!this.#send({ type: 'last-report', report }, () => resolve())) resolve();
     });
+  }
+
+  #learn(fact: PeerFact): void {
+    if (fact.fact === 'affinity') {
+      const { cookie = '', ids } = fact.affinity;
+      const bytes = cookie.length + Object.values(ids).join('').length;
+      this.#affinities.set(shortKey(fact.session), fact.affinity, bytes);
+    }
+    for (const listener of this.#listeners) listener(fact);
   }
 
   async #answer(id: number, what: Question): Promise<void> {
@@ -125,7 +145,7 @@ export class Worker {
           controlled.renew();
           break;
         case 'fact':
-          for (const listener of this.#listeners) listener(message.fact);
+          this.#learn(message.fact);
           break;
         case 'ask':
           void this.#answer(message.id, message.what);

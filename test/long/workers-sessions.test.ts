@@ -101,6 +101,23 @@ describe('a session on several workers', () => {
     expect(text).toMatch(/elicitation\/create[\s\S]*"reason":"timeout"/);
   });
 
+  it('a session whose server sets cookies returns them through every worker', async () => {
+    const { one, other, server } = await startSession(({ rpc, headers: given }, response) => {
+      if (given.cookie === undefined) response.setHeader('set-cookie', ['backend=a-1; Path=/', 'zone=b']);
+      else if (rpc.id === 'renewed') response.setHeader('set-cookie', 'zone=c');
+      sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
+    });
+    await one({ headers, body: call(0) });
+    // The other worker may be asked before the message of the first one arrives; a ping changes nothing.
+    const pings = () => server.requests.filter(({ rpc }) => rpc.method === 'ping');
+    while (pings().at(-1)?.headers.cookie === undefined)
+      await other({ headers, body: { jsonrpc: '2.0', id: '', method: 'ping' } });
+    await other({ headers, body: call('renewed') });
+    await other({ headers, body: call('last') });
+    const cookies = server.requests.filter(isCall).map(({ headers: { cookie } }) => cookie);
+    expect(cookies).toEqual([undefined, 'backend=a-1; zone=b', 'zone=c; backend=a-1']);
+  });
+
   it('a session that belongs to one token is unknown to another token at every worker', async () => {
     const { write, cleanup } = await makeTempHome();
     afterThisTest(cleanup);

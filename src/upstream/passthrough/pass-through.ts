@@ -6,6 +6,7 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { shareOf } from '../../core/pipeline/fair-queue.ts';
 import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
+import type { Peers } from '../../core/pipeline/peers.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { headerOf, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
@@ -27,6 +28,8 @@ export interface PassThroughDeps {
   readonly transportOf: (profile: string) => SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
+  /** The other workers, which serve the same sessions. */
+  readonly peers?: Peers | undefined;
   /** Milliseconds of silence in the middle of an answer that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
 }
@@ -119,7 +122,17 @@ export class PassThrough {
   }
 
   #affinityOf({ 'mcp-session-id': id }: AttemptRequest['headers'], transport: SignedTransport): Affinity {
-    return this.#sessions.affinityOf(id) ?? transport.newAffinity();
+    const known = this.#sessions.affinityOf(id);
+    if (known) return known;
+    const affinity = transport.newAffinity();
+    const shared = id === undefined ? undefined : this.#deps.peers?.recallAffinity(id);
+    if (shared) affinity.adopt(shared);
+    return affinity;
+  }
+
+  /** Before the response reaches the client, whose next request may reach another worker. */
+  #publish(session: string, { affinity: { shared } }: ForwardedExchange): void {
+    if (shared) this.#deps.peers?.publish({ fact: 'affinity', session, affinity: shared });
   }
 
   /** Responses, cancellations and the end of a session are sent whichever principal signs them. */
@@ -169,7 +182,7 @@ export class PassThrough {
     const { status, headers } = opened.response;
     const sessionId = id ?? headerOf(headers, 'mcp-session-id');
     if (method === 'DELETE') this.#sessions.dropAffinity(id);
-    else this.#sessions.keepAffinity(sessionId, exchange.affinity);
+    else if (this.#sessions.keepAffinity(sessionId, exchange.affinity)) this.#publish(sessionId, exchange);
     try {
       // AWS front ends name the error in a header, and not all of them set a status that fits.
       const failed = status < 200 || status >= 300 || isRejectedUnread(errorTypeOf(headers));

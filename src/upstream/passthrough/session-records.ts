@@ -29,12 +29,16 @@ export class SessionRecords {
     return id === undefined ? undefined : this.#affinities.get(shortKey(id));
   }
 
-  /** Keeps the first affinity of a session, and counts it again where it may have grown. */
-  keepAffinity(id: string, affinity: Affinity): void {
-    if (id === '' || !affinity.holds) return;
+  /**
+   * Keeps the first affinity of a session, and counts it again where it may have grown.
+   * @returns whether the session had none before.
+   */
+  keepAffinity(id: string, affinity: Affinity): boolean {
+    if (id === '' || !affinity.holds) return false;
     const key = shortKey(id);
-    if ((this.#affinities.get(key) ?? affinity) === affinity)
-      this.#affinities.set(key, affinity, affinity.bytes);
+    const known = this.#affinities.get(key);
+    if ((known ?? affinity) === affinity) this.#affinities.set(key, affinity, affinity.bytes);
+    return known === undefined;
   }
 
   dropAffinity(id: string | undefined): void {

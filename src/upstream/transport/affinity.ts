@@ -1,4 +1,5 @@
 import type { HttpFacts, RequestHeaders } from '../../core/pipeline/call.ts';
+import type { SharedAffinity } from '../../core/pipeline/peers.ts';
 import { type HttpHeaders, headerOf } from '../http/incoming.ts';
 import { Cookies } from './cookies.ts';
 
@@ -30,6 +31,8 @@ export class Affinity {
   #ids: Map<string, string> | undefined;
   #cookies: Cookies | undefined;
   #principal: string | undefined;
+  /** Cookies that another process has received. */
+  #adopted: string | undefined;
 
   constructor(options: AffinityOptions) {
     this.#options = options;
@@ -37,12 +40,12 @@ export class Affinity {
 
   /** True where there is something to return. */
   get holds(): boolean {
-    return this.#ids !== undefined || this.#cookies !== undefined;
+    return this.#ids !== undefined || this.#cookies !== undefined || this.#adopted !== undefined;
   }
 
   /** How much is held. */
   get bytes(): number {
-    let bytes = this.#cookies?.bytes ?? 0;
+    let bytes = (this.#cookies?.bytes ?? 0) + (this.#adopted?.length ?? 0);
     for (const id of this.#ids?.values() ?? []) bytes += id.length;
     return bytes;
   }
@@ -67,7 +70,7 @@ export class Affinity {
     for (const [name, id] of this.#ids ?? []) {
       if (configured[name] === undefined && requestHeaders[name] === undefined) added[name] = id;
     }
-    const cookies = this.#cookies?.header;
+    const cookies = mergeCookies(this.#cookies?.header, this.#adopted);
     if (cookies !== undefined) {
       added.cookie = configured.cookie === undefined ? cookies : `${configured.cookie}; ${cookies}`;
     }
@@ -126,7 +129,34 @@ export class Affinity {
   drop(): void {
     this.#ids = undefined;
     this.#cookies = undefined;
+    this.#adopted = undefined;
   }
+
+  /** A copy for other processes; undefined where nothing is held, or one of them has sent it. */
+  get shared(): SharedAffinity | undefined {
+    if (!this.holds || this.#adopted !== undefined) return undefined;
+    const ids = Object.fromEntries(this.#ids ?? []);
+    return { principal: this.#principal, cookie: this.#cookies?.header, ids };
+  }
+
+  /** Uses what another process has received. */
+  adopt({ principal, cookie = '', ids }: SharedAffinity): void {
+    this.#principal = principal;
+    this.#adopted = cookie;
+    for (const pair of pairsOf(cookie)) this.#options.onSecret?.(pair.slice(pair.indexOf('=') + 1));
+    if (Object.keys(ids).length > 0) this.#ids = new Map(Object.entries(ids));
+  }
+}
+
+const pairsOf = (cookies: string): string[] => cookies.split('; ').filter((pair) => pair !== '');
+
+const nameOf = (pair: string): string => pair.slice(0, pair.indexOf('='));
+
+/** The own cookies, and the adopted ones of other names. Pure. */
+function mergeCookies(own: string | undefined, adopted: string | undefined): string | undefined {
+  if (!adopted) return own;
+  const names = new Set(pairsOf(own ?? '').map(nameOf));
+  return [...pairsOf(own ?? ''), ...pairsOf(adopted).filter((pair) => !names.has(nameOf(pair)))].join('; ');
 }
 
 /** A refused request was not routed. */

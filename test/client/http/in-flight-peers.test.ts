@@ -27,6 +27,7 @@ function setUp() {
         listeners[1 - own]?.(fact);
       },
       subscribe: () => () => undefined,
+      recallAffinity: () => undefined,
     };
     const calls = new HttpCalls(clock, peers);
     listeners[own] = (fact) => calls.learn(fact);
