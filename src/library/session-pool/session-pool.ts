@@ -43,7 +43,10 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   #admission: BorrowAdmission;
   #autoscaler: Autoscaler | undefined;
   #state: State = 'new';
+  /** Until the next shutdown. */
   #starting: Promise<void> | undefined;
+  /** Calls of shutdown so far. */
+  #shutdowns = 0;
   #stopping: Promise<void> | undefined;
   #isWarm = false;
   #startedAt = 0;
@@ -76,15 +79,17 @@ export class SessionPool<C extends PoolClient = PoolClient> {
    * options.
    */
   start(): Promise<void> {
-    if (this.#state === 'started' && this.#starting) return this.#starting;
-    this.#starting = this.#start(this.#stopping);
+    this.#starting ??= this.#start(this.#stopping);
     return this.#starting;
   }
 
   async #start(stopping: Promise<void> | undefined): Promise<void> {
     const { clock, endpoint } = this.#config;
+    const shutdowns = this.#shutdowns;
     if (!stopping) this.#state = 'started';
     await stopping;
+    // Called again while this start waited for the first one to end.
+    if (this.#shutdowns !== shutdowns) throw shuttingDown();
     this.#state = 'started';
     this.#startedAt = clock.monotonic();
     this.#admission = this.#newAdmission();
@@ -114,6 +119,8 @@ export class SessionPool<C extends PoolClient = PoolClient> {
    * Never throws. All calls share one shutdown.
    */
   shutdown(): Promise<void> {
+    this.#shutdowns++;
+    this.#starting = undefined;
     if (this.#state !== 'started') return this.#stopping ?? Promise.resolve();
     this.#state = 'stopping';
     this.#stopping = this.#shutdown().then(() => {
