@@ -1,3 +1,4 @@
+import { didYouMean } from '../config/spelling.ts';
 import type { OverloadReason } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
 import type { OptionProblem } from './options-error.ts';
@@ -61,7 +62,7 @@ export interface BackpressureMetrics {
 }
 
 /** The problems of limits, each by its name. */
-export function limitProblems(limits: BackpressureLimits, prefix: string): OptionProblem[] {
+function limitProblems(limits: BackpressureLimits, prefix: string): OptionProblem[] {
   const { maxConcurrent, queueSize, queueTimeout } = limits;
   const problem = (name: string, allowed: string): OptionProblem => ({
     field: `${prefix}${name}`,
@@ -75,5 +76,28 @@ export function limitProblems(limits: BackpressureLimits, prefix: string): Optio
     ...(queueTimeout === undefined || (Number.isFinite(queueTimeout) && queueTimeout > 0)
       ? []
       : [problem('queueTimeout', 'a number of seconds > 0')]),
+  ];
+}
+
+const LIMITS = ['maxConcurrent', 'queueSize', 'queueTimeout'];
+const NAMES = [...LIMITS, 'overloadErrorCode', 'tools', 'perClient', 'clientOf', 'onOverload', 'clock'];
+
+/** All problems of the options. Pure. */
+export function backpressureProblems(options: BackpressureOptions): OptionProblem[] {
+  const { tools = {}, perClient, overloadErrorCode, clientOf, onOverload } = options;
+  const unknown = Object.keys(options)
+    .filter((name) => !NAMES.includes(name))
+    .map((field) => ({ field, message: `${field} is not an option${didYouMean(field, NAMES)}` }));
+  const notFunctions = Object.entries({ clientOf, onOverload })
+    .filter(([, value]) => value !== undefined && typeof value !== 'function')
+    .map(([field]) => ({ field, message: `${field} must be a function` }));
+  const isCode = overloadErrorCode === undefined || Number.isSafeInteger(overloadErrorCode);
+  return [
+    ...unknown,
+    ...limitProblems(options, ''),
+    ...Object.entries(tools).flatMap(([name, limits]) => limitProblems(limits, `tools.${name}.`)),
+    ...(perClient ? limitProblems(perClient, 'perClient.') : []),
+    ...(isCode ? [] : [{ field: 'overloadErrorCode', message: 'overloadErrorCode must be an integer' }]),
+    ...notFunctions,
   ];
 }

@@ -1,4 +1,5 @@
 import { ERROR_CODES } from '../core/errors/error-table.ts';
+import { causeText } from '../core/errors/errors.ts';
 import { isObject } from '../core/jsonrpc/message.ts';
 import { RejectionCounter, type Slot } from '../core/pipeline/limits.ts';
 import { systemClock } from '../core/time/clock.ts';
@@ -7,7 +8,7 @@ import {
   type BackpressureLimits,
   type BackpressureMetrics,
   type BackpressureOptions,
-  limitProblems,
+  backpressureProblems,
   type Overload,
 } from './backpressure-options.ts';
 import { guarded, type ServerTransport } from './guarded-transport.ts';
@@ -39,13 +40,8 @@ export class Backpressure {
 
   /** @throws OptionsError with all problems. */
   constructor(options: BackpressureOptions) {
-    const { tools = {}, perClient, overloadErrorCode } = options;
-    const problems = limitProblems(options, '');
-    for (const [name, limits] of Object.entries(tools))
-      problems.push(...limitProblems(limits, `tools.${name}.`));
-    if (perClient) problems.push(...limitProblems(perClient, 'perClient.'));
-    if (overloadErrorCode !== undefined && !Number.isSafeInteger(overloadErrorCode))
-      problems.push({ field: 'overloadErrorCode', message: 'overloadErrorCode must be an integer' });
+    const { tools = {} } = options;
+    const problems = backpressureProblems(options);
     if (problems.length > 0) throw new OptionsError('withBackpressure', problems);
     this.#options = options;
     this.#limiter = this.#newLimiter(options);
@@ -129,10 +125,14 @@ export class Backpressure {
     this.#removeIdle(client);
   }
 
-  /** @internal */
+  /**
+   * The client of a call.
+   * @internal
+   * @throws OptionsError where `clientOf` fails.
+   */
   clientOf(message: object, extra: object | undefined, sessionId: string | undefined): string {
     const { clientOf } = this.#options;
-    if (clientOf) return clientOf(message, extra);
+    if (clientOf) return namedBy(clientOf, message, extra);
     const authInfo = isObject(extra) && isObject(extra.authInfo) ? extra.authInfo : {};
     return typeof authInfo.clientId === 'string' ? authInfo.clientId : (sessionId ?? '');
   }
@@ -199,4 +199,21 @@ export function withBackpressure(
   server.connect = ((transport: object, ...rest: unknown[]) =>
     connect(backpressure.guard(transport), ...rest)) as typeof server.connect;
   return backpressure;
+}
+
+function namedBy(
+  clientOf: NonNullable<BackpressureOptions['clientOf']>,
+  message: object,
+  extra: object | undefined,
+): string {
+  const failed = (how: string): OptionsError =>
+    new OptionsError('withBackpressure', [{ field: 'clientOf', message: `clientOf ${how}` }]);
+  let client: unknown;
+  try {
+    client = clientOf(message, extra);
+  } catch (error) {
+    throw failed(`threw: ${causeText(error)}`);
+  }
+  if (typeof client !== 'string') throw failed('must return a text');
+  return client;
 }

@@ -10,6 +10,7 @@ type MessageHandler = (message: object, extra?: object) => void;
 export interface ServerTransport {
   onmessage?: MessageHandler | undefined;
   onclose?: (() => void) | undefined;
+  onerror?: ((error: Error) => void) | undefined;
   sessionId?: string | undefined;
   send(message: object, options?: object): Promise<void>;
 }
@@ -25,6 +26,10 @@ export interface Admission {
   release(client: string, slots: readonly Slot[]): void;
   clientOf(message: object, extra: object | undefined, sessionId: string | undefined): string;
 }
+
+const INTERNAL_ERROR = -32603;
+const UNKNOWN_CLIENT =
+  'The client of this call is unknown, because a function of the server failed. It did not run.';
 
 /** A tool call that queues or runs. */
 interface GuardedCall {
@@ -70,7 +75,16 @@ export function guarded<T extends ServerTransport>(backpressure: Admission, tran
       return;
     }
     const key = idKey(id);
-    const client = backpressure.clientOf(message, extra, transport.sessionId);
+    let client: string;
+    try {
+      client = backpressure.clientOf(message, extra, transport.sessionId);
+    } catch (error) {
+      // The text is for the program: the caller learns only that its call did not run.
+      const answer = { jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: UNKNOWN_CLIENT } };
+      transport.send(answer, { relatedRequestId: id }).catch(() => undefined);
+      transport.onerror?.(error as Error);
+      return;
+    }
     const call: GuardedCall = { client, controller: new CallController(), slots: undefined };
     calls.set(key, call);
     const failed = (error: unknown): void => {

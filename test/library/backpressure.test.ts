@@ -43,7 +43,7 @@ async function start(generation: 'v1' | 'v2', limits: BackpressureOptions | Back
     theirs.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name } });
   const cancel = (requestId: string | number) =>
     theirs.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
-  return { backpressure, running, answers, call, cancel, theirs };
+  return { backpressure, running, answers, call, cancel, theirs, ours };
 }
 
 /** Lets all messages arrive that are on their way in this process. */
@@ -204,3 +204,44 @@ it('invalid limits of backpressure are reported together, each by its name', () 
   expect(create).toThrow(OptionsError);
   expect(create).toThrow(/maxConcurrent must be .* >= 1.*queueSize.*queueTimeout.*tools\.x\.maxConcurrent/);
 });
+
+it.each([
+  [{ queuSize: 1 }, 'queuSize', 'did you mean queueSize'],
+  [{ clientOf: 'x' }, 'clientOf', 'a function'],
+  [{ onOverload: 1 }, 'onOverload', 'a function'],
+  [{ overloadErrorCode: 0.5 }, 'overloadErrorCode', 'an integer'],
+])('backpressure refuses %j with the field %s', (options, field, allowed) => {
+  const create = () => new Backpressure({ maxConcurrent: 1, ...options } as BackpressureOptions);
+  expect(create).toThrow(expect.objectContaining({ problems: [expect.objectContaining({ field })] }));
+  expect(create).toThrow(allowed);
+});
+
+it.each([
+  [
+    'throws',
+    () => {
+      throw new Error('a secret');
+    },
+    'clientOf threw: a secret',
+  ],
+  ['returns a number', () => 5 as never, 'clientOf must return a text'],
+])(
+  'where clientOf %s, the call is answered with an error and the server reports the option',
+  async (_how, clientOf, message) => {
+    const limits = { maxConcurrent: 1, clientOf };
+    const { call, answers, running, backpressure, ours, theirs } = await start('v2', limits);
+    const errors: unknown[] = [];
+    ours.onerror = (error) => errors.push(error);
+    await call(0);
+    await turn();
+    expect(answers.get(0)).toMatchObject({
+      error: { code: -32603, message: expect.stringContaining('did not run') },
+    });
+    expect(JSON.stringify(answers.get(0))).not.toContain('secret');
+    expect(errors).toMatchObject([{ name: 'OptionsError', problems: [{ field: 'clientOf', message }] }]);
+    expect([running.length, backpressure.active]).toEqual([0, 0]);
+    await theirs.send({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    await turn();
+    expect(answers.get(1)).toMatchObject({ result: {} });
+  },
+);
