@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { cyclonedxEsbuildPlugin } from '@cyclonedx/cyclonedx-esbuild';
 import { build, transform } from 'esbuild';
+import { minify } from 'terser';
 
 const OUT = 'dist';
 
@@ -173,6 +174,53 @@ for (const name of ['library', ...Object.keys(subPaths)]) {
     code: `import library from './${name}.cjs';\nexport const { ${names} } = library;\n`,
   });
 }
+
+/** The chunks that a chunk imports when it is loaded, and those that they import. */
+function importsOf(entry) {
+  const names = new Set();
+  const open = [`${OUT}/${entry}`];
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    const name = basename(path);
+    if (names.has(name)) continue;
+    names.add(name);
+    const { imports } = metafile.outputs[path];
+    open.push(
+      ...imports
+        .filter(({ kind, external }) => kind === 'import-statement' && !external)
+        .map((to) => to.path),
+    );
+  }
+  return names;
+}
+
+/**
+ * The chunks that serving loads, as functions of one script: the first start of all takes 8 ms less
+ * than with a file for each, and 3 ms less with short names of variables. Functions keep their
+ * names, which stack traces show.
+ */
+async function startChunks() {
+  const names = importsOf('cli.cjs');
+  const functions = outputs
+    .filter(({ name }) => names.has(name))
+    .map(async ({ name, code }) => {
+      const short = await minify(code, {
+        // Removes what esbuild adds to each chunk and this one does not use.
+        compress: { defaults: false, dead_code: true, evaluate: true, toplevel: true, unused: true },
+        mangle: { keep_fnames: true, keep_classnames: true },
+        format: { ascii_only: true },
+      });
+      const { code: lines } = await transform(short.code, {
+        target: shared.target,
+        minifyWhitespace: true,
+        lineLimit: LINE_LIMIT,
+      });
+      // The parentheses make V8 compile each function at once, and not a second time at its call.
+      return `${JSON.stringify(name)}:(function(exports,require,module,__filename,__dirname){${lines}})`;
+    });
+  return { name: 'start-chunks.cjs', code: `({${(await Promise.all(functions)).join(',\n')}})\n` };
+}
+
+outputs.push(await startChunks());
 
 // V8 checks a code cache by the length of the source alone: the name of the cache has to tell one
 // build from another.

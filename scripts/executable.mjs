@@ -42,7 +42,7 @@ function run(program, args) {
 const chunks = chunksOf('cli.cjs');
 const digest = createHash('sha256');
 for (const name of [...chunks.keys()].sort()) digest.update(`${name}\0${chunks.get(name)}\0`);
-const files = readdirSync(DIST).filter((name) => name.endsWith('.wasm'));
+const files = ['start-chunks.cjs', ...readdirSync(DIST).filter((name) => name.endsWith('.wasm'))];
 
 mkdirSync(OUT, { recursive: true });
 const main = join(OUT, 'main.cjs');

@@ -22,8 +22,20 @@ const FILE_HOOK = Symbol.for('mcp-sigv4-proxy.file');
 /** The global that holds the hook around undici's parser compilation; see scripts/build.mjs. */
 const COMPILE_HOOK = Symbol.for('mcp-sigv4-proxy.compile');
 
+/** The file with the chunks of the start. */
+const START_CHUNKS = 'start-chunks.cjs';
+
+type Chunk = (
+  exports: unknown,
+  require: (id: string) => unknown,
+  module: { exports: unknown },
+  filename: string,
+  dirname: string,
+) => void;
+
 const loadNative = createRequire(__filename);
 const modules = new Map<string, { exports: unknown }>();
+let startChunks: Readonly<Record<string, Chunk>> | undefined;
 
 /** A file of the bundle, from the single executable. */
 function assetOf(name: string): Buffer {
@@ -35,23 +47,34 @@ function assetOf(name: string): Buffer {
 const sourceOf = (name: string, path: string): string =>
   IS_EXECUTABLE ? assetOf(name).toString('latin1') : readFileSync(path, 'latin1');
 
-/** Loads the chunks of the bundle, from the code cache if possible. */
+/** Evaluates a file of the bundle, from the code cache if possible. */
+function evaluate(
+  name: string,
+  cache: CodeCache | undefined,
+  wrap = (source: string): string => source,
+): unknown {
+  const path = join(__dirname, name);
+  const cachedData = cache?.get(name);
+  const options = cachedData ? { filename: path, cachedData } : { filename: path };
+  const script = new vm.Script(wrap(sourceOf(name, path)), options);
+  cache?.loaded(name, script);
+  return script.runInThisContext();
+}
+
+const asChunk = (source: string): string =>
+  `(function (exports, require, module, __filename, __dirname) {${source}\n})`;
+
+/** Loads a chunk of the bundle. */
 function load(name: string, cache: CodeCache | undefined): unknown {
   const known = modules.get(name);
   if (known) return known.exports;
-  const path = join(__dirname, name);
-  const source = sourceOf(name, path);
-  const cachedData = cache?.get(name);
-  const script = new vm.Script(
-    `(function (exports, require, module, __filename, __dirname) {${source}\n})`,
-    cachedData ? { filename: path, cachedData } : { filename: path },
-  );
-  cache?.loaded(name, script);
+  startChunks ??= evaluate(START_CHUNKS, cache) as Readonly<Record<string, Chunk>>;
+  const chunk = startChunks[name] ?? (evaluate(name, cache, asChunk) as Chunk);
   const module: { exports: unknown } = { exports: {} };
   modules.set(name, module);
   const require = (id: string): unknown =>
     id.startsWith('./') ? load(id.slice('./'.length), cache) : loadNative(id);
-  script.runInThisContext()(module.exports, require, module, path, __dirname);
+  chunk(module.exports, require, module, join(__dirname, name), __dirname);
   return module.exports;
 }
 

@@ -48,6 +48,14 @@ it('chunks export values and no getters, which each use would call', () => {
 describe('the chunks that serving loads at its start', () => {
   const start = [...startOf('cli.cjs')];
 
+  it('the chunks of the start are functions of one script, which keep the names of functions and classes', () => {
+    const text = textOf('start-chunks.cjs');
+    const names = [...text.matchAll(/"([^"]+\.cjs)":\(function\(exports,/g)].map(([, name]) => name);
+    expect(names.sort()).toEqual([...start].sort());
+    const named = ['McpProxy=class', 'function readSettings('];
+    expect(named.filter((each) => !text.includes(each))).toEqual([]);
+  });
+
   it('the chunks of the start contain undici, which shows that this test reads the chunk graph', () => {
     expect(start.length).toBeGreaterThan(1);
     expect(start.some((name) => textOf(name).includes('UND_ERR_CONNECT_TIMEOUT'))).toBe(true);
