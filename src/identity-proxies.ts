@@ -139,6 +139,20 @@ export class IdentityProxies {
     return { handlers: value.handler, release };
   };
 
+  /** The proxies of the users that are served now. */
+  get proxies(): readonly McpProxy[] {
+    return this.#table.values().map(({ proxy }) => proxy);
+  }
+
+  /**
+   * The profiles whose credentials the rules use; none where users bring tokens of their own.
+   */
+  get baseProfiles(): readonly string[] {
+    const { settings, rules } = this.#options;
+    const signing = rules.value.filter(({ role }) => !role?.withToken);
+    return [...new Set(signing.map(({ profile }) => profile ?? settings.defaultProfile))];
+  }
+
   /** The proxy that signs for the holder of a token, or for a user. */
   signerOf(name: string): McpProxy | undefined {
     return this.#byName.get(name)?.proxy;

@@ -8,6 +8,7 @@ import type { Peers } from '../core/pipeline/peers.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
+import type { IdentityProxies } from '../identity-proxies.ts';
 import { connectListener, openUsers } from '../listener-wiring.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
@@ -25,10 +26,8 @@ export interface RunningListener {
    * last answer is sent.
    */
   drain(): Promise<void>;
-  /**
-   * The proxy that signs for the holder of a token, or for a user; by default, one signs for all.
-   */
-  signerOf(token: string): McpProxy | undefined;
+  /** The users of --identity-map; undefined without it: one identity serves all. */
+  readonly identities: IdentityProxies | undefined;
 }
 
 /** The parts of a worker that its listener uses. */
@@ -118,7 +117,7 @@ export async function listen(
       tokens.close();
       tls?.close();
     },
-    signerOf: (token) => identities?.signerOf(token),
+    identities,
   };
 }
 

@@ -105,9 +105,9 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
     format: settings.logFormat,
   });
   const { accessLog: accessFile, accessLogArguments: withArguments } = settings;
-  let signerOf: RunningListener['signerOf'] = () => undefined;
+  let identities: RunningListener['identities'];
   const identityOf = (profile: string, { token }: Client) =>
-    ((token === undefined ? undefined : signerOf(token)) ?? proxy).signingIdentity(profile);
+    ((token === undefined ? undefined : identities?.signerOf(token)) ?? proxy).signingIdentity(profile);
   const accessLog =
     accessFile === undefined
       ? undefined
@@ -134,7 +134,7 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
   /** One for the listener and the status address. Loaded for them only. */
   const readinessOf = (): Promise<Readiness> => {
     readiness ??= import('./ready-checks.ts').then(({ createReadiness }) =>
-      createReadiness(proxy, settings, events),
+      createReadiness({ proxy, settings, events, identities: () => identities }),
     );
     return readiness;
   };
@@ -201,12 +201,12 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
           state: () => ({ url: '', connections: 0, requests: 0, streams: 0 }),
           announce: async () => undefined,
           drain: async () => undefined,
-          signerOf: () => undefined,
+          identities: undefined,
         };
       });
   listener?.then((running) => {
     state = running.state;
-    signerOf = running.signerOf;
+    identities = running.identities;
     if (running.url !== '') worker?.listening(running.url);
   });
   if (process.stderr.isTTY && !worker) {
