@@ -1,6 +1,6 @@
 /** Commands of a terminal, which keep their flags; or one flag. */
 const COMMAND_OR_FLAG =
-  /aws(?: [a-z][a-z-]*)+ --profile \S+|npx mcp-sigv4-proxy \S+(?: (?!-)\S+)?(?: --[a-z-]+(?: (?!-)\S+)?)*|--([a-z][a-z0-9-]*)/g;
+  /aws(?: [a-z][a-z-]*)+ --profile \S+|npx \S+ \S+(?: (?!-)\S+)?(?: --[a-z-]+(?: (?!-)\S+)?)*|--([a-z][a-z0-9-]*)/g;
 
 const memberOf = (name: string): string =>
   name.replace(/-([a-z0-9])/g, (_dash, letter: string) => letter.toUpperCase());

@@ -29,7 +29,7 @@ const npm = (...args: string[]): string =>
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'consumer-'));
-  installed = join(folder, 'node_modules/mcp-sigv4-proxy');
+  installed = join(folder, 'node_modules', PACKAGE_NAME);
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   // Without scripts: they would build again.
   const packed = npm('pack', ROOT, '--ignore-scripts', '--silent').trim();
@@ -110,7 +110,7 @@ const require = createRequire(import.meta.url);
 const all = require('mcp-sigv4-proxy');
 const names = {};
 for (const path of ${JSON.stringify(['.', ...SUB_PATHS])}) {
-  const id = 'mcp-sigv4-proxy' + path.slice(1);
+  const id = '${PACKAGE_NAME}' + path.slice(1);
   const imported = await import(id);
   const required = require(id);
   names[path] = Object.keys(imported).sort();

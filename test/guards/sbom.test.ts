@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Version } from '@cyclonedx/cyclonedx-library/Spec';
 import { JsonStrictValidator } from '@cyclonedx/cyclonedx-library/Validation';
 import { expect, it } from 'vitest';
+import { PACKAGE_NAME } from '../../src/version.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
@@ -34,7 +35,7 @@ it('the SBOM of the bundle is valid CycloneDX 1.6, and a violation would be foun
 it('the SBOM lists each bundled package once, with version, package URL and licence', () => {
   const { components, metadata } = document;
   expect(nameOf(metadata.component)).toBe(
-    `mcp-sigv4-proxy ${(JSON.parse(read('package.json')) as Component).version}`,
+    `${PACKAGE_NAME} ${(JSON.parse(read('package.json')) as Component).version}`,
   );
   const names = components.map(nameOf);
   expect(new Set(names).size).toBe(names.length);

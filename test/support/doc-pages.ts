@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PACKAGE_NAME } from '../../src/version.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -37,7 +38,7 @@ set -eu
 proxy() { printf '%s\\0' ${VARIABLES.map((name) => `"\${${name}:-}"`).join(' ')} "$#" "$@"; }
 mcp-sigv4-proxy() { proxy "$@"; }
 npx() {
-  case "$1 $2" in 'vitest run') return 0 ;; '-y mcp-sigv4-proxy') shift 2; proxy "$@" ;; *) return 1 ;; esac
+  case "$1 $2" in 'vitest run') return 0 ;; '-y ${PACKAGE_NAME}') shift 2; proxy "$@" ;; *) return 1 ;; esac
 }
 claude() {
   [ "$1" = mcp ]
@@ -77,7 +78,7 @@ export function commandsIn(page: string): ShownCommand[] {
 /**
  * The programs with which a client's configuration starts the proxy, left out of its command line.
  */
-const LAUNCHERS = [['npx', '-y', 'mcp-sigv4-proxy'], ['mcp-sigv4-proxy']];
+const LAUNCHERS = [['npx', '-y', PACKAGE_NAME], ['mcp-sigv4-proxy']];
 
 /**
  * The arguments that a client would give the proxy by a configuration block; undefined for any

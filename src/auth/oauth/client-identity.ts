@@ -6,6 +6,7 @@ import type {
   OAuthClientMetadata,
 } from '@modelcontextprotocol/client';
 import { causeText } from '../../core/errors/errors.ts';
+import { REPOSITORY } from '../../version.ts';
 import { type Discovery, MetadataError } from './discovery.ts';
 import type { RegisteredClient } from './login-record.ts';
 import type { OAuthDeps } from './oauth-deps.ts';
@@ -95,7 +96,7 @@ export function clientMetadata(
 ): OAuthClientMetadata {
   return {
     client_name: 'mcp-sigv4-proxy',
-    client_uri: 'https://github.com/mcp-sigv4-proxy/mcp-sigv4-proxy',
+    client_uri: REPOSITORY,
     redirect_uris: redirectUri === undefined ? [] : [redirectUri],
     grant_types: [...GRANTS[flow]],
     response_types: flow === 'code' ? ['code'] : [],

@@ -1,5 +1,6 @@
 import { flagOf } from '../../config/option.ts';
-import { executablePath } from '../../core/system/executable.ts';
+import { programWords } from '../../core/system/executable.ts';
+import { PACKAGE_NAME } from '../../version.ts';
 
 /** How a login is obtained. */
 export type OAuthFlow = 'code' | 'client-credentials' | 'device';
@@ -60,9 +61,14 @@ export function loginCommand(settings: OAuthSettings, word: 'login' | 'logout' =
     ['profile', profile === '' ? undefined : profile],
   ];
   const words = flags.flatMap(([key, value]) => (value === undefined ? [] : [flagOf(key), quoted(value)]));
-  const executable = executablePath();
-  const program = executable === undefined ? ['npx', 'mcp-sigv4-proxy'] : [quoted(executable)];
-  return [...program, word, quoted(endpoint.href), '--auth', 'oauth', ...words].join(' ');
+  return [
+    ...programWords(PACKAGE_NAME).map(quoted),
+    word,
+    quoted(endpoint.href),
+    '--auth',
+    'oauth',
+    ...words,
+  ].join(' ');
 }
 
 /** RFC 8252: the address, because a name may lead elsewhere. */

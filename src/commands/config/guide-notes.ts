@@ -1,4 +1,5 @@
 import type { ClientName } from '../../command-table.ts';
+import { PACKAGE_NAME } from '../../version.ts';
 
 /** The parts of a client's guide that the program itself does not need. */
 export interface GuideNotes {
@@ -14,7 +15,7 @@ export interface GuideNotes {
 const NO_LIMIT = 'documents no setting for the time limit of a call.';
 const IN_BLOCK =
   'The block sets it above the longest answer of the proxy, so that the error of the proxy, with its reason, arrives first.';
-const ADDED = 'npx -y mcp-sigv4-proxy --lazy --profile dev';
+const ADDED = `npx -y ${PACKAGE_NAME} --lazy --profile dev`;
 
 export const GUIDE_NOTES: Readonly<Record<ClientName, GuideNotes>> = {
   'claude-code': {

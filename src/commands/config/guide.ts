@@ -1,5 +1,6 @@
 import { CLIENTS, type ClientName, COMMANDS } from '../../command-table.ts';
 import { parseArguments, readSettings } from '../../settings.ts';
+import { PACKAGE_NAME } from '../../version.ts';
 import { configBlock } from './block.ts';
 import { CLIENT_FORMATS } from './clients.ts';
 import { GUIDE_NOTES } from './guide-notes.ts';
@@ -29,7 +30,7 @@ const shell = (...lines: readonly string[]): string => `\`\`\`sh\n${lines.join('
 /** Text such as <name>, which would be a tag. */
 const prose = (text: string): string => text.replaceAll('<', '&lt;');
 
-const program = 'npx -y mcp-sigv4-proxy';
+const program = `npx -y ${PACKAGE_NAME}`;
 
 /** The guide for one client, as Markdown. */
 export async function clientGuide(client: ClientName): Promise<string> {
@@ -82,7 +83,7 @@ export const guideList = (): string =>
         const { title, where } = CLIENT_FORMATS[client];
         return `| [${title}](${client}.md) | ${prose(where)} |`;
       }).join('\n'),
-    'A client that is not in this list works too if it starts stdio servers: its command is `npx`, and its arguments are `-y`, `mcp-sigv4-proxy` and your options.\n',
+    `A client that is not in this list works too if it starts stdio servers: its command is \`npx\`, and its arguments are \`-y\`, \`${PACKAGE_NAME}\` and your options.\n`,
   ].join('\n\n');
 
 /** All pages of docs/clients/, by file name. */

@@ -1,7 +1,9 @@
 import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { programWords } from '../../core/system/executable.ts';
 import type { Settings } from '../../settings.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
+import { PACKAGE_NAME } from '../../version.ts';
 import { profileText, providerText } from '../credential-names.ts';
 import { shellWord } from '../shell-word.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
@@ -98,7 +100,7 @@ function renewalOf(providerName: string, profile: string): string {
     case 'web-identity':
       return 'The platform renews these credentials: check its agent and its metadata service';
     default:
-      return `Run 'npx mcp-sigv4-proxy login${profile === '' ? '' : ` ${shellWord(profile)}`}'`;
+      return `Run '${[...programWords(PACKAGE_NAME), 'login', ...(profile === '' ? [] : [profile])].map(shellWord).join(' ')}'`;
   }
 }
 

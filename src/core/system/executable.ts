@@ -4,3 +4,12 @@
  */
 export const executablePath = (): string | undefined =>
   process.getBuiltinModule('node:sea').isSea() ? process.execPath : undefined;
+
+/**
+ * The words that start this program in a terminal.
+ * @param packageName - the name on npm.
+ */
+export function programWords(packageName: string): readonly string[] {
+  const executable = executablePath();
+  return executable === undefined ? ['npx', packageName] : [executable];
+}
