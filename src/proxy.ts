@@ -23,22 +23,18 @@ import { fillTools } from './core/tools/list-fetch.ts';
 import { describeProxy } from './describe-proxy.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import type { HttpClients, StreamLimits } from './http-clients.ts';
+import { filterLayers, loginElicitation, profileLayer, whoamiLayers } from './layer-wiring.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
-import { LoginElicitation } from './layers/login-elicitation/login-elicitation.ts';
 import { pages } from './layers/pages.ts';
-import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
 import { redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
-import { isUnfiltered } from './layers/tool-filter/rules.ts';
-import { toolFilter } from './layers/tool-filter/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
-import { whoami } from './layers/whoami.ts';
 import type { SharedLimits } from './limits/shared-limits.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
@@ -177,7 +173,7 @@ export class McpProxy {
     const { limiters, buckets } = limits;
     const { host } = this.#settings.endpoint;
     const openLimitMs = openLimitOf(this.#settings)?.ms;
-    const login = this.#loginElicitation();
+    const login = loginElicitation(this.#settings, this.#wiring);
     const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
       // Outermost: every error passes it, whichever layer or server made it.
@@ -185,7 +181,7 @@ export class McpProxy {
       // Inside the redaction, which cleans their errors too; outside all that is ours.
       ...before,
       // Outside the lazy start and the filters: needs no server.
-      ...this.#whoami(),
+      ...whoamiLayers(this.#settings, this.#wiring),
       // Outside the lazy start, which may answer `initialize`.
       ...(login ? [login.observe] : []),
       // Reads only. HTTP clients name themselves with each request.
@@ -198,13 +194,13 @@ export class McpProxy {
       ...(lazily ? [when(isOfStdio, lazily.start)] : []),
       // Outside everything that depends on the profile, which is chosen here.
       // HTTP clients choose it by their path: their session belongs to one identity.
-      ...(profiles.length > 1 ? [when(isOfStdio, this.#profileLayer())] : []),
+      ...(profiles.length > 1 ? [when(isOfStdio, profileLayer(this.#settings, this.#wiring))] : []),
       // Inside the profile layer, whose choice needs the login; outside all that may need one.
       ...(login ? [login.offer] : []),
       // Inside the profile layer: calls of other profiles need not wait for the default session.
       ...(lazily ? [when(isOfStdio, lazily.need)] : []),
       // Before all limits: a refused call takes no slot and no connection.
-      ...this.#filter(),
+      ...filterLayers(this.#settings, this.#wiring),
       // Before any limit, so the queued text is final. `initialize` gets its metadata in the
       // opening stack, per profile.
       when((call) => !isInitialize(call), this.#withMetadata),
@@ -240,43 +236,6 @@ export class McpProxy {
     const { handle } = this.#httpClients;
     return isInitialize(call) ? compose(this.#openingLayers.of(call.profile), handle)(call) : handle(call);
   };
-
-  #profileLayer(): Layer {
-    const { profiles, profileTools: globs } = this.#settings;
-    const { tools, clock, events } = this.#wiring;
-    return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
-  }
-
-  #loginElicitation(): LoginElicitation | undefined {
-    const { auth, oauthFlow } = this.#settings;
-    if (!['oauth', 'auto'].includes(auth) || oauthFlow !== 'code') return undefined;
-    const wiring = this.#wiring;
-    return new LoginElicitation({
-      begin: (profile, signal) => wiring.beginLogin(profile, signal),
-      pending: (profile) => wiring.pendingLogin(profile),
-      clock: wiring.clock,
-    });
-  }
-
-  #whoami(): Layer[] {
-    const { whoamiTool, profiles, denyTool } = this.#settings;
-    if (!whoamiTool) return [];
-    const { tools, identities } = this.#wiring;
-    return [
-      whoami({
-        profiles,
-        denied: denyTool,
-        isListed: (name, profile) => tools.of(profile).definitionOf(name) !== undefined,
-        identityOf: (profile, signal) => identities.of(profile, signal),
-      }),
-    ];
-  }
-
-  #filter(): Layer[] {
-    return isUnfiltered(this.#settings)
-      ? []
-      : [toolFilter({ ...this.#wiring.toolDeps(), rules: this.#settings })];
-  }
 
   /** The layers around each `initialize`: metadata, retry, breaker, rate limit. */
   #createOpeningLayers(profile: string): readonly Layer[] {

@@ -11,7 +11,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['option-docs.ts', 'program.ts', 'oauth-wiring.ts'],
   ['authorizers.ts', 'limit-wiring.ts'],
   ['wiring.ts'],
-  ['client-wiring.ts', 'cloudwatch-wiring.ts', 'describe-proxy.ts'],
+  ['client-wiring.ts', 'cloudwatch-wiring.ts', 'describe-proxy.ts', 'layer-wiring.ts'],
   ['http-clients.ts'],
   ['proxy.ts', 'listener-wiring.ts'],
   ['identity-proxies.ts'],
