@@ -5,6 +5,7 @@ import { sendJson } from '../support/mcp-answers.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingVerify } from '../support/signing.ts';
 import { startDebianBalancer } from './balancers.ts';
+import { canContain, containedBin } from './contained.ts';
 import { freePort, RedisServer } from './redis-server.ts';
 import { excessiveSeconds, type Replica, startReplica, startTcpRelay, watchStalls } from './sharing.ts';
 
@@ -99,8 +100,9 @@ export async function runChaos({
     ...['--max-concurrent', '4', '--queue-size', '50', '--queue-timeout', '20', '--drain-delay', '4'],
   ];
   const ports = await Promise.all(Array.from({ length: REPLICAS }, freePort));
+  const program = canContain() ? containedBin() : undefined;
   const start = (port: number): Promise<Replica> =>
-    startReplica(server.url, limits, args, {}, `127.0.0.1:${port}`);
+    startReplica(server.url, limits, args, {}, `127.0.0.1:${port}`, program);
   const replicas = await Promise.all(ports.map(start));
   const balancer = await startDebianBalancer(
     'haproxy',

@@ -6,7 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { BIN_PATH } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
+import { openSession, startListening } from '../support/listening.ts';
 import { BALANCERS, balancerConfig, balancerProgram } from './balancers.ts';
+import { canContain, containedBin, USER } from './contained.ts';
 import { installed } from './installed.ts';
 import { freePort, hasRedis } from './redis-server.ts';
 
@@ -173,6 +175,23 @@ describe.skipIf(!isRoot)('a container without HOME', () => {
     );
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^ok +credentials/m);
+  });
+});
+
+describe.skipIf(!canContain())('a replica of npm run fleet', () => {
+  it('the replica runs as a user without capabilities and HOME, in a root directory that is read-only', async () => {
+    const { ask, bin } = await startListening({ program: containedBin() });
+    const headers = await openSession(ask);
+    const { status, json } = await ask({ headers, body: { jsonrpc: '2.0', id: 0, method: 'ping' } });
+    expect([status, json.id]).toEqual([200, 0]);
+    const facts = (file: string): string => readFileSync(`/proc/${bin.child.pid}/${file}`, 'utf8');
+    expect(/^Uid:\t(.*)$/m.exec(facts('status'))?.[1]?.split('\t')).toEqual(Array(4).fill(`${USER}`));
+    expect(/^CapEff:\t(\w+)$/m.exec(facts('status'))?.[1]).toMatch(/^0+$/);
+    expect(/^NoNewPrivs:\t(\d)$/m.exec(facts('status'))?.[1]).toBe('1');
+    expect(/ \/ \/ (\w+)/.exec(facts('mountinfo'))?.[1]).toBe('ro');
+    expect(facts('environ').split('\0').join('\n')).not.toMatch(/^HOME=/m);
+    bin.kill('SIGTERM');
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
   });
 });
 

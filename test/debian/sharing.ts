@@ -118,12 +118,14 @@ export async function startReplica(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   listen = '127.0.0.1:0',
+  program?: string,
 ): Promise<Replica> {
   const all = [...args, '--max-connections', '16'];
   const listening = await startListener(endpoint, {
     args: all,
     env: { MCP_PROXY_LIMITS: limits, ...env },
     listen,
+    program,
   });
   return {
     ...listening,
@@ -140,11 +142,14 @@ export async function startReplica(
 export async function startTcpRelay(port: number) {
   const sockets = new Set<Socket>();
   let isCut = false;
+  let delayMs = 0;
   const link = (from: Socket, to: Socket): void => {
     sockets.add(from);
     from.on('error', () => undefined);
     from.on('data', (bytes) => {
-      if (!isCut) to.write(bytes);
+      if (isCut) return;
+      if (delayMs === 0) to.write(bytes);
+      else setTimeout(() => to.write(bytes), delayMs);
     });
     from.on('close', () => {
       sockets.delete(from);
@@ -163,6 +168,10 @@ export async function startTcpRelay(port: number) {
   });
   return {
     port: own,
+    /** Bytes that arrive from now on are forwarded so much later, in each direction. */
+    delay: (ms: number): void => {
+      delayMs = ms;
+    },
     /** Bytes that arrive from now on are lost. */
     cut: (): void => {
       isCut = true;

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { afterThisTest } from '../support/cleanup.ts';
 import { startListener } from '../support/listening.ts';
 import { balancerProgram, startDebianBalancer } from './balancers.ts';
+import { canContain, containedBin } from './contained.ts';
 import { hasRedis, RedisServer } from './redis-server.ts';
 
 /** `npm run fleet -- --replicas 1,2,4` sets it. */
@@ -56,6 +57,7 @@ it.skipIf(REPLICAS.length === 0 || !hasRedis || !balancerProgram('haproxy'))(
   'a fleet of replicas carries load behind HAProxy, and the table shows its cost per call',
   async () => {
     const { message: server } = (await child('server.mjs')) as { message: { url: string } };
+    const program = canContain() ? containedBin() : undefined;
     const rows = ['| through | calls/s | p99 ms | CPU us per call | failed |', '|---|---|---|---|---|'];
     const alone = await startDebianBalancer('haproxy', [server.url]);
     rows.push(row('HAProxy alone (HAProxy)', await measure(alone.url, [alone.pid])));
@@ -68,7 +70,7 @@ it.skipIf(REPLICAS.length === 0 || !hasRedis || !balancerProgram('haproxy'))(
       for (const count of REPLICAS) {
         const args = ['--max-connections', '64', '--max-clients', '1024', ...limits];
         const replicas = await Promise.all(
-          Array.from({ length: count }, () => startListener(server.url, { args })),
+          Array.from({ length: count }, () => startListener(server.url, { args, program })),
         );
         const balancer = await startDebianBalancer(
           'haproxy',

@@ -15,6 +15,8 @@ export interface ListeningOptions
   /** How the session server behaves. */
   readonly session?: SessionServerOptions;
   readonly listen?: string;
+  /** A program to run in place of Node and the bin. */
+  readonly program?: string | undefined;
 }
 
 /** The listener of the spawned bin. */
@@ -43,6 +45,7 @@ export async function startListener(
     files = {},
     listen = '127.0.0.1:0',
     movableClock = false,
+    program,
   }: ListeningOptions = {},
 ): Promise<Listening> {
   const bin = BinDriver.start({
@@ -50,6 +53,7 @@ export async function startListener(
     env: { ...signingEnv, ...env },
     files,
     movableClock,
+    ...(program === undefined ? {} : { program }),
   });
   const url = await listenerUrl(bin);
   return { bin, url, ask: (question) => send(url, question) };
