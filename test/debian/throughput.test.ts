@@ -4,12 +4,16 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { afterThisTest } from '../support/cleanup.ts';
 import { startListener } from '../support/listening.ts';
+import { logged, untilLogged } from '../support/workers.ts';
 import { balancerProgram, startDebianBalancer } from './balancers.ts';
 import { canContain, containedBin } from './contained.ts';
 import { hasRedis, RedisServer } from './redis-server.ts';
 
 /** `npm run fleet -- --replicas 1,2,4` sets it. */
-const REPLICAS = (process.env.FLEET_REPLICAS ?? '').split(',').filter(Boolean).map(Number);
+const countsIn = (list = ''): number[] => list.split(',').filter(Boolean).map(Number);
+const REPLICAS = countsIn(process.env.FLEET_REPLICAS);
+/** `npm run fleet -- --workers 1,2` sets it. */
+const WORKERS = countsIn(process.env.FLEET_WORKERS);
 const CONNECTIONS = 64;
 const WARM_UP_MS = 2_000;
 const MEASURED_MS = 6_000;
@@ -89,6 +93,32 @@ it.skipIf(REPLICAS.length === 0 || !hasRedis || !balancerProgram('haproxy'))(
         rows.push(
           `Redis: ${commands} commands, ${/used_memory_human:(\S+)/.exec(redis.cli('info', 'memory'))?.[1]}`,
         );
+      }
+    }
+    process.stderr.write(`${rows.join('\n')}\n`);
+  },
+  600_000,
+);
+
+it.skipIf(WORKERS.length === 0)(
+  'workers carry load on one address, and the table shows their cost per call beside one process',
+  async () => {
+    const { message: server } = (await child('server.mjs')) as { message: { url: string } };
+    const rows = ['| through | calls/s | p99 ms | CPU us per call | failed |', '|---|---|---|---|---|'];
+    for (const limited of [false, true]) {
+      const limits = limited ? ['--rate-limit', '100000', '--rate-burst', '100000'] : [];
+      for (const count of [0, ...WORKERS]) {
+        const workers = count === 0 ? [] : ['--workers', String(count)];
+        const args = ['--max-connections', '64', '--max-clients', '1024', ...limits, ...workers];
+        const { url, bin } = await startListener(server.url, { args });
+        await untilLogged(bin, 'listener.opened', Math.max(1, count));
+        const started = logged(bin, 'worker.started').map(({ workerPid = 0 }) => workerPid);
+        const measured = await measure(url, [bin.child.pid ?? 0, ...started]);
+        const name = count === 0 ? 'one process' : `${count} workers and their primary process`;
+        rows.push(row(`${name}${limited ? ', rate limit' : ''}`, measured));
+        expect(measured.failed).toBe(0);
+        bin.kill();
+        await bin.exit();
       }
     }
     process.stderr.write(`${rows.join('\n')}\n`);
