@@ -75,34 +75,14 @@ export type { LogFunction, Logger } from '../observe/program-logger.ts';
 export type { UserLayers } from '../proxy.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
-export { Backpressure, type BackpressureServer, withBackpressure } from './backpressure.ts';
-export type {
-  BackpressureLimits,
-  BackpressureMetrics,
-  BackpressureOptions,
-  Overload,
-} from './backpressure-options.ts';
-export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
+export * from './entries/backpressure.ts';
+export * from './entries/fetch.ts';
+export * from './entries/listener.ts';
 export * from './entries/pool.ts';
-export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
-export type { HandlerOptions } from './handler-options.ts';
+export * from './entries/transport.ts';
 export { withReadableAnswer, withResult } from './layer-edits.ts';
-export {
-  type CreateListenerOptions,
-  createListener,
-  type Listener,
-  type ListenerHandler,
-} from './listener.ts';
 export {
   type MetricsReader,
   ObservedProxy as McpProxy,
   type ObservedProxyDeps as ProxyDeps,
 } from './observed-proxy.ts';
-export { type OptionProblem, OptionsError } from './options-error.ts';
-export type { ProxyOptions } from './proxy-options.ts';
-export {
-  SigV4ClientTransport,
-  type SigV4ClientTransportOptions,
-  type TransportSendOptions,
-  type TransportSessionOptions,
-} from './transport.ts';

@@ -1,8 +1,8 @@
 import type { Relay } from '../client/stdio/relay.ts';
 import type { Client, KnownSession, SendOptions } from '../core/pipeline/call.ts';
 import type { McpProxy } from '../proxy.ts';
-import { headerProblem } from '../upstream/options.ts';
 import { type CreateProxyOptions, createProxy } from './create-proxy.ts';
+import { headerMemberProblem } from './header-members.ts';
 import { OptionsError } from './options-error.ts';
 
 /** The options of one message, as the MCP SDK passes them. */
@@ -39,10 +39,7 @@ function checkedHeaders(headers: Readonly<Record<string, string>> = {}): Record<
     const isOwned = name.toLowerCase() === 'authorization' || name.toLowerCase() === 'mcp-session-id';
     const problem = isOwned
       ? `must not set ${name}: the transport owns that header`
-      : (headerProblem(`${name}: `) ??
-        (typeof value !== 'string' || /[^\t\x20-\x7e\x80-\xff]/.test(value)
-          ? `have a value for ${name} that no header can carry`
-          : undefined));
+      : headerMemberProblem(name, value);
     checked[name.toLowerCase()] = value;
     return problem === undefined ? [] : [{ field: 'headers', message: `headers ${problem}` }];
   });

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 /** `mcp-sigv4-proxy/listener`: serves MCP clients on an HTTP server of the program. */
 
+export type { HandlerOptions } from '../handler-options.ts';
 export {
   type CreateListenerOptions,
   createListener,

@@ -4,6 +4,7 @@
 export { type CreateProxyOptions, createProxy } from '../create-proxy.ts';
 export type { ObservedProxy as McpProxy } from '../observed-proxy.ts';
 export { type OptionProblem, OptionsError } from '../options-error.ts';
+export type { ProxyOptions } from '../proxy-options.ts';
 export {
   SigV4ClientTransport,
   type SigV4ClientTransportOptions,

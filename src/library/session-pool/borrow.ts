@@ -1,5 +1,6 @@
 import { causeText } from '../../core/errors/errors.ts';
 import { headerProblem } from '../../upstream/options.ts';
+import { isSendable } from '../header-members.ts';
 import { SessionPoolError } from './errors.ts';
 import type { PooledSession } from './session.ts';
 
@@ -42,7 +43,7 @@ export function sentHeaders(
   const sent: Record<string, string> = {};
   let isEmpty = true;
   for (const [name, value] of Object.entries(headers)) {
-    if (typeof value !== 'string' || /[^\t\x20-\x7e\x80-\xff]/.test(value))
+    if (!isSendable(value))
       throw new SessionPoolError(
         'invalid-argument',
         'headers',

@@ -4,7 +4,7 @@ import { burstOf } from '../../layers/rate-limit.ts';
 import { HEALTH_METHODS } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
 import type { McpProxy } from '../../proxy.ts';
-import { headerProblem } from '../../upstream/options.ts';
+import { headerMemberProblem } from '../header-members.ts';
 import { type OptionProblem, OptionsError } from '../options-error.ts';
 import { DEFAULT_IDENTITY_HEADERS } from './identity.ts';
 import { count, type GivenMembers, type NumberRule, type Numbers, seconds } from './number-rules.ts';
@@ -152,10 +152,8 @@ class Reader {
 
   headers(given: unknown, field: string): Record<string, string> {
     for (const [name, value] of Object.entries(objectOf(given))) {
-      const problem = headerProblem(`${name}: `);
+      const problem = headerMemberProblem(name, value);
       if (problem) this.add(field, problem);
-      else if (typeof value !== 'string' || /[^\t\x20-\x7e\x80-\xff]/.test(value))
-        this.add(field, `have a value for ${name} that no header can carry`);
     }
     return { ...(objectOf(given) as Record<string, string>) };
   }
