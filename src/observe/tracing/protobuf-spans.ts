@@ -29,6 +29,9 @@ const STATUS = { message: 2, code: 3 } as const;
 const KEY_VALUE = { key: 1, value: 2 } as const;
 const VALUE = { text: 1, boolean: 2, integer: 3, double: 4 } as const;
 
+/** The length of nearly all attributes takes one byte. */
+const SHORT = 1;
+
 const KINDS: Readonly<Record<SpanTemplate['kind'], number>> = { internal: 1, server: 2, client: 3 };
 const STATUS_ERROR = 2;
 /** The field `flags`, number 16, whose tag takes two bytes: type fixed32. */
@@ -49,14 +52,16 @@ const REMOTE_FLAGS = flagsOf(true);
  * long: it encodes what all spans of a tool have in common once for each.
  */
 export class EncodedSpans {
-  readonly #writer = new ProtobufWriter();
+  readonly #writer: ProtobufWriter;
   /** The messages that are not complete, the outermost first. */
   readonly #begun: readonly number[];
   /** The number of spans. */
   count = 0;
 
-  constructor({ resource, scope }: SpanOrigin) {
-    const writer = this.#writer;
+  /** @param bytes - how long it will be, as far as that is known. */
+  constructor({ resource, scope }: SpanOrigin, bytes?: number) {
+    const writer = new ProtobufWriter(bytes);
+    this.#writer = writer;
     const request = writer.begin(REQUEST.resourceSpans);
     const described = writer.begin(RESOURCE_SPANS.resource);
     for (const [key, value] of Object.entries(resource))
@@ -68,6 +73,10 @@ export class EncodedSpans {
     writer.text(SCOPE.version, scope.version);
     writer.end(named);
     this.#begun = [request, scoped];
+  }
+
+  get bytes(): number {
+    return this.#writer.written.length;
   }
 
   add(span: FinishedSpan): void {
@@ -121,15 +130,15 @@ function writeAttributes(writer: ProtobufWriter, attributes: Attributes): void {
 }
 
 function writeAttribute(writer: ProtobufWriter, field: number, key: string, value: AttributeValue): void {
-  const start = writer.begin(field);
+  const start = writer.begin(field, SHORT);
   writer.text(KEY_VALUE.key, key);
-  const inner = writer.begin(KEY_VALUE.value);
+  const inner = writer.begin(KEY_VALUE.value, SHORT);
   if (typeof value === 'string') writer.text(VALUE.text, value);
   else if (typeof value === 'boolean') writer.varint(VALUE.boolean, value ? 1 : 0);
   else if (Number.isSafeInteger(value) && value >= 0) writer.varint(VALUE.integer, value);
   else writer.double(VALUE.double, value);
-  writer.end(inner);
-  writer.end(start);
+  writer.end(inner, SHORT);
+  writer.end(start, SHORT);
 }
 
 const isAttribute = (value: unknown): value is AttributeValue =>

@@ -4,12 +4,14 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Grows by doubling. A batch of 512 spans takes about 150 KiB. */
-const FIRST_BYTES = 16_384;
-/** Two bytes hold the length of a message of up to 16 KiB, as nearly all are. */
-const EXPECTED_LENGTH_BYTES = 2;
+/** Grows by doubling. */
+const FIRST_BYTES = 1_024;
+/** Two bytes hold a length of up to 16 KiB, as nearly all spans have. */
+const SPAN_LENGTH_BYTES = 2;
 /** The longest varint, after a tag. */
 const MAX_NUMBER_BYTES = 16;
+/** Lengths and characters below take one byte. */
+const ONE_BYTE_LENGTH = 0x80;
 const TWO_32 = 2 ** 32;
 
 /** The value of the hexadecimal digit with this character code. */
@@ -17,8 +19,13 @@ const nibble = (code: number): number => (code & 0x0f) + (code > 0x39 ? 9 : 0);
 
 /** Writes messages of protobuf. Numbers of fields are below 16, so that a tag is one byte. */
 export class ProtobufWriter {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes: Buffer;
   #at = 0;
+
+  /** @param bytes - how much will be written, as far as it is known. */
+  constructor(bytes = FIRST_BYTES) {
+    this.#bytes = Buffer.allocUnsafe(bytes);
+  }
 
   /** The bytes so far; valid until more are written. */
   get written(): Uint8Array {
@@ -81,29 +88,35 @@ export class ProtobufWriter {
     this.#reserve(length + MAX_NUMBER_BYTES);
     this.#bytes[this.#at++] = (field << 3) | BYTES;
     this.#length(length);
+    // Not in fields of the object, each of which would be read and written per byte.
+    const bytes = this.#bytes;
+    let to = this.#at;
     for (let at = 0; at < digits.length; at += 2)
-      this.#bytes[this.#at++] = (nibble(digits.charCodeAt(at)) << 4) | nibble(digits.charCodeAt(at + 1));
+      bytes[to++] = (nibble(digits.charCodeAt(at)) << 4) | nibble(digits.charCodeAt(at + 1));
+    this.#at = to;
   }
 
   text(field: number, text: string): void {
     // A character of UTF-16 takes at most three bytes.
     this.#reserve(text.length * 3 + MAX_NUMBER_BYTES);
     this.#bytes[this.#at++] = (field << 3) | BYTES;
-    const start = this.#at;
-    // Most texts are short, so that their length takes one byte.
-    this.#at++;
-    for (let at = 0; at < text.length && text.length < 0x80; at++) {
-      const code = text.charCodeAt(at);
-      if (code > 0x7f) break;
-      this.#bytes[this.#at++] = code;
-    }
-    if (this.#at - start - 1 === text.length) {
-      this.#bytes[start] = text.length;
-      return;
-    }
-    this.#at = start;
+    if (text.length < ONE_BYTE_LENGTH && this.#ascii(text)) return;
     this.#length(Buffer.byteLength(text));
     this.#at += this.#bytes.write(text, this.#at);
+  }
+
+  /** Writes a short text of ASCII characters, as most are. @returns false for any other. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes;
+    let to = this.#at;
+    bytes[to++] = text.length;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code >= ONE_BYTE_LENGTH) return false;
+      bytes[to++] = code;
+    }
+    this.#at = to;
+    return true;
   }
 
   /** Writes fields that were encoded before. */
@@ -113,23 +126,27 @@ export class ProtobufWriter {
     this.#at += fields.length;
   }
 
-  /** Begins a message. @returns its start, for `end`. */
-  begin(field: number): number {
+  /**
+   * Begins a message.
+   * @param lengthBytes - those that its length will probably take; otherwise it is moved.
+   * @returns its start, for `end`.
+   */
+  begin(field: number, lengthBytes = SPAN_LENGTH_BYTES): number {
     this.#reserve(MAX_NUMBER_BYTES);
     this.#bytes[this.#at++] = (field << 3) | BYTES;
-    this.#at += EXPECTED_LENGTH_BYTES;
+    this.#at += lengthBytes;
     return this.#at;
   }
 
-  /** Ends the message that began at `start`. */
-  end(start: number): void {
+  /** Ends the message that began at `start`. @param lengthBytes - as for `begin`. */
+  end(start: number, lengthBytes = SPAN_LENGTH_BYTES): void {
     const length = this.#at - start;
-    let lengthBytes = 1;
-    for (let rest = length; rest > 0x7f; rest = Math.floor(rest / 0x80)) lengthBytes++;
-    const from = start - EXPECTED_LENGTH_BYTES;
-    if (lengthBytes !== EXPECTED_LENGTH_BYTES) {
+    let taken = 1;
+    for (let rest = length; rest > 0x7f; rest = Math.floor(rest / 0x80)) taken++;
+    const from = start - lengthBytes;
+    if (taken !== lengthBytes) {
       this.#reserve(MAX_NUMBER_BYTES);
-      this.#bytes.copyWithin(from + lengthBytes, start, this.#at);
+      this.#bytes.copyWithin(from + taken, start, this.#at);
     }
     this.#at = from;
     this.#length(length);

@@ -20,6 +20,9 @@ export interface SpanBatchesOptions {
   readonly send: (batch: Uint8Array) => Promise<void>;
 }
 
+/** How much larger than the last batch the next may be. */
+const SPARE = 1.1;
+
 /**
  * Collects spans in batches, as the SDK's BatchSpanProcessor does, but as bytes: objects that live
  * until the export cost the garbage collector as much as everything else of a span.
@@ -58,8 +61,10 @@ export class SpanBatches {
   }
 
   #close(): void {
-    this.#full.push(this.#open);
-    this.#open = new EncodedSpans(this.#options.origin);
+    const batch = this.#open;
+    this.#full.push(batch);
+    // As long as this one, and some more: a batch that grows is copied.
+    this.#open = new EncodedSpans(this.#options.origin, Math.ceil(batch.bytes * SPARE));
   }
 
   /** One batch at a time; a full one does not wait for the timer. */
