@@ -38,12 +38,15 @@ export class History {
     return Math.floor(this.#clock.monotonic() / HISTORY_STEP_MS);
   }
 
-  /** @param at - the end of the call (monotonic). */
-  add(seconds: number, isError: boolean, at: number): void {
+  /**
+   * @param seconds - undefined where nothing was done: a refusal is no fast call.
+   * @param at - the end of the call (monotonic).
+   */
+  add(seconds: number | undefined, isError: boolean, at: number): void {
     const step = this.#stepOf(Math.floor(at / HISTORY_STEP_MS));
     step.calls++;
     if (isError) step.errors++;
-    step.durations.observe(seconds);
+    if (seconds !== undefined) step.durations.observe(seconds);
   }
 
   /** Adds calls that have just ended. */

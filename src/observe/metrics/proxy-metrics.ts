@@ -84,8 +84,10 @@ export class ProxyMetrics implements Measured {
     series.countCall(record, tool);
     if (outcome === 'error') this.#addError(record, series.label, tool);
     if (record.waitedMs > 0) series.countWaits(record);
-    if (record.method !== 'subscriptions/listen')
-      this.history.add(record.ms / 1_000, outcome === 'error' || outcome === 'tool_error', record.endedAt);
+    if (record.method === 'subscriptions/listen') return;
+    const isRefused = outcome === 'error' && record.attempts === 0;
+    const isError = outcome === 'error' || outcome === 'tool_error';
+    this.history.add(isRefused ? undefined : record.ms / 1_000, isError, record.endedAt);
   }
 
   #toolLabel({ target, outcome, profile }: CallRecord): string {

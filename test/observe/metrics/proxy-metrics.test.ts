@@ -76,6 +76,26 @@ it('a wait is observed where a call has waited, and its series is 0 from the sta
   metrics.close();
 });
 
+it('the chart of durations leaves out calls that were refused unsent, and counts them as errors', async () => {
+  const { clock, metrics } = startMetrics();
+  const request = requestOf('tools/call', { name: 't' });
+  if (request.kind !== 'request') throw new TypeError('no request');
+  for (const isSent of [true, false, false, false]) {
+    const client = { id: 'client-1' };
+    const record = new CallRecord(1, { transport: 'stdio', request, client, profile: '', clock });
+    if (isSent) record.beginAttempt(clock);
+    else record.failed('overloaded', -31007, 'SERVER_OVERLOADED');
+    await clock.advance(isSent ? 800 : 0);
+    record.end(clock);
+    metrics.observe({ type: 'call.ended', record });
+  }
+  await clock.advance(HISTORY_STEP_MS);
+  const [step] = metrics.snapshot().history;
+  expect(step).toMatchObject({ callsPerSecond: 0.8, errorsPerSecond: 0.6 });
+  expect(step?.p50).toBeGreaterThan(0.5);
+  metrics.close();
+});
+
 it('the size of what is kept does not grow with the number of calls and errors', async () => {
   const { clock, metrics, count } = startMetrics();
   for (let at = 0; at < 2_000; at++) {
