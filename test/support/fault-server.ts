@@ -262,7 +262,8 @@ export class FaultServer {
       const key = name === 'look' ? `look ${token}` : token;
       this.executions.set(key, (this.executions.get(key) ?? 0) + 1);
     }
-    return { jsonrpc: '2.0', id: rpc.id, result: { content: [{ type: 'text', text: token }] } };
+    const isError = typeof args === 'object' && args !== null && 'fails' in args ? { isError: true } : {};
+    return { jsonrpc: '2.0', id: rpc.id, result: { content: [{ type: 'text', text: token }], ...isError } };
   }
 
   async #call(request: RecordedRequest, response: http.ServerResponse, { session }: Context): Promise<void> {

@@ -90,6 +90,8 @@ export class CallRecord {
   message: string | undefined;
   /** Set by tracing: the span that the work at hand is a part of. */
   span: Span | undefined;
+  /** Set by tracing: the span of the whole request, which ends with it. */
+  requestSpan: Span | undefined;
   readonly #since: number;
   /** The waits before the first attempt. */
   #queuedMs = 0;

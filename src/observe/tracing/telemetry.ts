@@ -80,12 +80,15 @@ class RunningTelemetry implements Telemetry {
             break;
           case 'call.begun': {
             const { record, request, headers } = event;
-            record.span = tracer?.begin({ request, headers, source: () => sourceOf(record) });
-            if (record.span?.isRecorded) this.#calls.add(record);
+            const span = tracer?.begin({ request, headers, source: () => sourceOf(record) });
+            record.span = span;
+            record.requestSpan = span;
+            if (span?.isRecorded) this.#calls.add(record);
             break;
           }
           case 'call.ended':
-            if (event.record.span?.isRecorded) this.#end(event.record, event.record.span);
+            // Not `record.span`: a call that is cancelled ends before its call to the server does.
+            if (event.record.requestSpan?.isRecorded) this.#end(event.record, event.record.requestSpan);
             this.#loadSoon();
             break;
           default:
