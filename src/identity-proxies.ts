@@ -15,6 +15,8 @@ import { IdentityTable, MAX_IDENTITIES } from './client/http/users/identity-tabl
 import { WatchedFiles } from './client/http/watched-files.ts';
 import { ProxyError } from './core/errors/errors.ts';
 import type { Events } from './core/pipeline/events.ts';
+import { withUsers } from './core/pipeline/merged-state.ts';
+import type { ProxyState, UserState } from './core/pipeline/proxy-state.ts';
 import type { Clock } from './core/time/clock.ts';
 import type { McpProxy } from './proxy.ts';
 import type { Settings } from './settings.ts';
@@ -39,6 +41,8 @@ export interface IdentityProxiesOptions {
 /** One identity in use. */
 interface ServedIdentity {
   readonly caller: KnownCaller;
+  /** The name of the rule. */
+  readonly rule: string;
   readonly proxy: McpProxy;
   readonly handler: HttpHandler;
   readonly access: LatestToken;
@@ -144,6 +148,21 @@ export class IdentityProxies {
     return this.#table.values().map(({ proxy }) => proxy);
   }
 
+  /** The state of the proxy of the process, with what its users have. */
+  describe(own: ProxyState): ProxyState {
+    const uses = this.#table.uses();
+    const states = uses.map(({ value }) => value.proxy.debugSnapshot());
+    const users = uses.map(({ value, requests }, at): UserState => {
+      const { account, role } = value.proxy.signingIdentity(states[at]?.profiles[0]?.profile ?? '') ?? {};
+      const [profile] = states[at]?.profiles ?? [];
+      const connections = profile?.connections.reduce((sum, { used, idle }) => sum + used + idle, 0) ?? 0;
+      const breaker = profile?.breaker.state ?? 'closed';
+      const { caller, rule } = value;
+      return { name: caller.name, rule, account, role, requests, connections, breaker };
+    });
+    return withUsers(own, states, users);
+  }
+
   /**
    * The profiles whose credentials the rules use; none where users bring tokens of their own.
    */
@@ -181,7 +200,7 @@ export class IdentityProxies {
       role: target.role && roleOf(target.role, access),
       identity: caller.name,
     });
-    const identity = { caller, proxy, handler: connect(proxy), access };
+    const identity = { caller, rule: target.rule, proxy, handler: connect(proxy), access };
     this.#byName.set(caller.name, identity);
     return identity;
   }

@@ -3,6 +3,7 @@ import { cloudWatchSender } from '../cloudwatch-wiring.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
+import type { IdentityProxies } from '../identity-proxies.ts';
 import { readMetadata } from '../layers/metadata.ts';
 import { DeltaReader } from '../observe/cloudwatch/deltas.ts';
 import { emfLines } from '../observe/cloudwatch/emf.ts';
@@ -20,6 +21,8 @@ export interface MeasureDeps {
   readonly early: Iterable<ProxyEvent>;
   /** Undefined without a listener, or until it listens. */
   readonly listener: () => ListenerState | undefined;
+  /** Undefined without --identity-map, and until the listener listens. */
+  readonly identities?: () => Pick<IdentityProxies, 'describe'> | undefined;
   readonly clock?: Clock;
 }
 
@@ -30,13 +33,17 @@ export function measure({
   events,
   early,
   listener,
+  identities = () => undefined,
   clock = systemClock,
 }: MeasureDeps): ProxyMetrics {
   const metrics = new ProxyMetrics({
     clock,
     version: VERSION,
     profiles: servedProfiles(settings),
-    state: () => proxy.debugSnapshot(),
+    state: () => {
+      const own = proxy.debugSnapshot();
+      return identities()?.describe(own) ?? own;
+    },
     listener,
     isTool: (name, profile) => proxy.isTool(name, profile),
   });

@@ -127,7 +127,12 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
   });
   let state: () => ListenerState | undefined = () => undefined;
   const metrics =
-    takeEarly && measure?.({ settings, proxy, events, early: takeEarly(), listener: () => state() });
+    takeEarly &&
+    measure?.({
+      ...{ settings, proxy, events, early: takeEarly() },
+      listener: () => state(),
+      identities: () => identities,
+    });
   if (metrics) telemetry?.measure(() => metrics.read());
   let leaving = false;
   let readiness: Promise<Readiness> | undefined;

@@ -4,6 +4,7 @@ import type { StatusReport } from '../observe/status/report.ts';
 
 const MAX_TOOLS_SHOWN = 15;
 const MAX_ERRORS_SHOWN = 5;
+const MAX_USERS_SHOWN = 20;
 
 /** Milliseconds below one second. Pure. */
 const duration = (seconds: number): string => {
@@ -44,11 +45,34 @@ export function statusText(report: StatusReport, width: number | undefined): str
       : []),
     ...(limits ? [LIMITS_TEXT[limits]] : []),
     ...profiles.flatMap((profile) => ['', ...profileLines(profile, report)]),
+    ...userLines(report),
     '',
     ...toolLines(report),
     ...errorLines(profiles),
   ];
   return lines.map((line) => `${width === undefined ? line : truncate(line, width)}\n`).join('');
+}
+
+/** The users of --identity-map; none without it. */
+function userLines({ users, userCount = 0 }: StatusReport): string[] {
+  if (!users) return [];
+  const rows = users
+    .slice(0, MAX_USERS_SHOWN)
+    .map(({ name, rule, account, role, requests, connections, breaker }) => [
+      name,
+      rule,
+      account === undefined ? 'no request yet' : `${account}${role === undefined ? '' : ` ${role}`}`,
+      String(requests),
+      String(connections),
+      breaker,
+    ]);
+  const more = userCount - rows.length;
+  return [
+    '',
+    `users of the identity map: ${userCount}`,
+    ...columnsOf([['user', 'rule', 'account and role', 'requests', 'connections', 'breaker'], ...rows]),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
 }
 
 function profileLines(profile: ProfileSnapshot, { identities, listener }: StatusReport): string[] {

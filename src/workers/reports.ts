@@ -1,3 +1,4 @@
+import { mergeListeners, mergeStates } from '../core/pipeline/merged-state.ts';
 import type { ListenerState, ProxyState } from '../core/pipeline/proxy-state.ts';
 import type { Clock } from '../core/time/clock.ts';
 import type { Metrics } from '../observe/metrics/catalog.ts';
@@ -10,7 +11,6 @@ import type { CredentialFacts, Measured, RecentError } from '../observe/metrics/
 import { createSnapshot } from '../observe/metrics/snapshot.ts';
 import type { SignerIdentity, StatusReport } from '../observe/status/report.ts';
 import { addHistogram, MergedMetrics } from './merged-metrics.ts';
-import { mergeListeners, mergeStates } from './merged-state.ts';
 import type { MetricsReport, WorkerReport } from './report.ts';
 
 /** As many as one process keeps for each profile. */

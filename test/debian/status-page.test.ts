@@ -101,6 +101,28 @@ describe.skipIf(!path)('the status page', () => {
     await page.getByText('The connection to the proxy is lost').waitFor();
   });
 
+  it('the status page lists the users of an identity map on a phone, with their names as text', async () => {
+    const viewport = { width: 360, height: 740 };
+    const { page } = await openPage({ colorScheme: 'dark', viewport });
+    expect(await page.locator('#users-part').isVisible()).toBe(false);
+    await page.evaluate(`(async () => {
+      const report = await (await fetch('/status.json')).json();
+      const own = { rule: 'operators', account: '123456789012', role: 'ops', requests: 1, connections: 2, breaker: 'open' };
+      report.users = [{ ...own, name: 'user:' + '<img src=x>'.repeat(20) }, { ...own, name: 'ci', account: undefined }];
+      report.userCount = 102;
+      window.statusSource.close();
+      window.statusSource.onmessage({ data: JSON.stringify(report) });
+    })()`);
+    await page.getByText('The latest 2 of 102 users.').waitFor();
+    expect(await page.locator('#users tbody tr').count()).toBe(2);
+    expect(await page.locator('#users img').count()).toBe(0);
+    expect(await page.locator('#users tbody').textContent()).toContain('no request yet');
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(viewport.width);
+    expect(await violations(page)).toEqual([]);
+    if (process.env.PICTURES)
+      await page.locator('#users-part').screenshot({ path: `${process.env.PICTURES}/users.png` });
+  });
+
   it('the status page does not grow while it is open for a day', async () => {
     const { page, call } = await openPage();
     await Promise.all([call('slow'), call('broken')]);

@@ -52,6 +52,23 @@ export interface ProfileState {
   readonly learnedRate: number | undefined;
 }
 
+/** A user of an identity map at this moment. */
+export interface UserState {
+  /** The name of its token, or `user:` and its subject. */
+  readonly name: string;
+  /** The name of its rule. */
+  readonly rule: string;
+  /** The AWS account and role that sign its requests; undefined before the first one. */
+  readonly account: string | undefined;
+  readonly role: string | undefined;
+  /** Requests that are being served. */
+  readonly requests: number;
+  /** Open connections to the server. */
+  readonly connections: number;
+  /** The circuit breaker of opening sessions. */
+  readonly breaker: 'closed' | 'open' | 'half-open';
+}
+
 /** The state of the proxy at this moment. */
 export interface ProxyState {
   /** The URL of the server, without secrets. */
@@ -67,6 +84,13 @@ export interface ProxyState {
   readonly limits: 'shared' | 'local' | undefined;
   /** One entry for each configured profile. */
   readonly profiles: readonly ProfileState[];
+  /**
+   * The users of an identity map that are served, the latest first, at most 100; undefined without
+   * a map.
+   */
+  readonly users?: readonly UserState[] | undefined;
+  /** Their number. */
+  readonly userCount?: number | undefined;
 }
 
 /** The state of the listener at this moment. */

@@ -1,4 +1,4 @@
-import type { ListenerState, ProfileState } from '../../core/pipeline/proxy-state.ts';
+import type { ListenerState, ProfileState, UserState } from '../../core/pipeline/proxy-state.ts';
 import type { Counter, Family } from './families.ts';
 import type { HistoryPoint } from './history.ts';
 import { WAITS } from './initial-series.ts';
@@ -127,6 +127,10 @@ export interface MetricsSnapshot {
   readonly limits: 'shared' | 'local' | undefined;
   /** One entry for each configured profile. */
   readonly profiles: readonly ProfileSnapshot[];
+  /** The users of an identity map, the latest first, at most 100; undefined without a map. */
+  readonly users?: readonly UserState[] | undefined;
+  /** Their number. */
+  readonly userCount?: number | undefined;
   /** Most calls first. */
   readonly tools: readonly ToolSnapshot[];
   /** The last quarter of an hour. */
@@ -157,7 +161,7 @@ const ratio = (part: number, whole: number, digits: number): number =>
 /** Creates the snapshot. @param clean - removes secrets from the text of an error. */
 export function createSnapshot(own: Measured, clean: (text: string) => string): MetricsSnapshot {
   const { metrics, deps, history, startedAt } = own;
-  const { endpoint, service, region, limits, profiles } = deps.state();
+  const { endpoint, service, region, limits, profiles, users, userCount } = deps.state();
   const now = deps.clock.now();
   const listener = deps.listener?.();
   const refusals = Object.fromEntries(
@@ -174,6 +178,8 @@ export function createSnapshot(own: Measured, clean: (text: string) => string): 
     callsInFlight: metrics.callsInFlight.of().value,
     limits,
     profiles: profiles.map((state) => profileSnapshot(own, state, clean)),
+    users,
+    userCount,
     tools: toolSnapshots(own),
     history: history.points(),
     listener: listener && { ...listener, refusals },

@@ -19,6 +19,10 @@ export const PAGE_HTML = `<!doctype html>
 <main id="main" tabindex="-1">
 <noscript><p>This page needs JavaScript. The same values are at <a href="/status.json">/status.json</a> and <a href="/metrics">/metrics</a>.</p></noscript>
 <section aria-labelledby="h-profiles"><h2 id="h-profiles">Profiles</h2><div id="profiles" class="cards"></div></section>
+<section aria-labelledby="h-users" id="users-part" hidden><h2 id="h-users">Users of the identity map</h2>
+<div class="scroll" role="region" aria-label="Table of users" tabindex="0"><table id="users">
+<thead><tr><th scope="col">User</th><th scope="col">Rule</th><th scope="col">Account and role</th><th scope="col" class="n">Requests</th><th scope="col" class="n">Connections</th><th scope="col">Breaker</th></tr></thead><tbody></tbody></table></div>
+<p id="users-note"></p></section>
 <section aria-labelledby="h-charts"><h2 id="h-charts">Last 15 minutes</h2>
 <div class="charts">
 <figure><figcaption id="c-rate">Calls per second</figcaption><div id="rate"></div></figure>

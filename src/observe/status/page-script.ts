@@ -108,6 +108,10 @@ function show() {
   byId('waits').tBodies[0].replaceChildren(...(waits.length ? waits.map((w) => row([w.profile, [w.wait, undefined, HELP[w.wait]], [String(w.calls), 'n'], [seconds(w.p95), 'n'], [seconds(w.seconds), 'n']])) : [row(['–', 'no call has waited', ['0', 'n'], ['', 'n'], ['', 'n']])]));
   const errors = report.profiles.flatMap((p) => p.recentErrors.map((e) => ({ profile: p.profile, ...e }))).sort((a, b) => b.at - a.at).slice(0, 20);
   byId('errors').replaceChildren(...(errors.length ? errors.map((e) => { const li = make('li'); li.append(make('div', new Date(e.at).toLocaleTimeString() + ' · ' + e.profile + ' · ' + e.method + (e.tool ? ' ' + e.tool : '') + ' · ' + e.reason + (e.times > 1 ? ' · ' + e.times + ' times' : ''), 'meta'), make('p', e.message)); if (REMEDY[e.reason]) li.append(make('p', REMEDY[e.reason])); return li; }) : [make('li', 'None.', 'none')]));
+  const users = report.users || [];
+  byId('users-part').hidden = !report.users;
+  byId('users').tBodies[0].replaceChildren(...users.map((u) => row([u.name, [u.rule], [u.account ? u.account + (u.role ? ' ' + u.role : '') : 'no request yet'], [String(u.requests), 'n'], [String(u.connections), 'n'], [u.breaker, u.breaker === 'closed' ? undefined : 'bad']])));
+  byId('users-note').textContent = users.length === 0 ? 'No user is served now.' : report.userCount > users.length ? 'The latest ' + users.length + ' of ' + report.userCount + ' users.' : '';
   const l = report.listener;
   facts(byId('clients'), [
     ...(l ? [['Listener', l.url], ['Connections', String(l.connections)], ['Requests', String(l.requests)], ['Streams', String(l.streams)], ['Refused', String(Object.values(l.refusals).reduce((a, b) => a + b, 0))]] : [['Clients', 'stdio']]),

@@ -36,6 +36,11 @@ export class IdentityTable<T> {
     return this.#entries.size;
   }
 
+  /** Each entry with its requests in flight, the latest use first. */
+  uses(): { readonly value: T; readonly requests: number }[] {
+    return [...this.#entries.values()].reverse().map(({ value, used }) => ({ value, requests: used }));
+  }
+
   values(): T[] {
     return [...this.#entries.values()].map(({ value }) => value);
   }

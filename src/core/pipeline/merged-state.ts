@@ -1,14 +1,14 @@
-import type {
-  ConnectionState,
-  ListenerState,
-  ProfileState,
-  ProxyState,
-} from '../core/pipeline/proxy-state.ts';
+import type { ConnectionState, ListenerState, ProfileState, ProxyState, UserState } from './proxy-state.ts';
 
-/** The states of several workers as that of one proxy; undefined without any. Pure. */
+/** As many as a person reads; a listener may serve a thousand. */
+export const MAX_SHOWN_USERS = 100;
+
+/** The states of several proxies as that of one; undefined without any. Pure. */
 export function mergeStates(states: readonly ProxyState[]): ProxyState | undefined {
   const [first] = states;
   if (!first) return undefined;
+  const users = states.flatMap((state) => state.users ?? []);
+  const isMapped = states.some((state) => state.users !== undefined);
   const modes = states.map(({ limits }) => limits);
   return {
     ...first,
@@ -19,7 +19,28 @@ export function mergeStates(states: readonly ProxyState[]): ProxyState | undefin
         states.flatMap(({ profiles }) => profiles.filter((each) => each.profile === profile)),
       ),
     ),
+    users: isMapped ? users.slice(0, MAX_SHOWN_USERS) : undefined,
+    userCount: isMapped ? states.reduce((sum, { userCount = 0 }) => sum + userCount, 0) : undefined,
   };
+}
+
+/**
+ * The state of a proxy with those of its users. As with counts, what a profile of a rule has is
+ * part of the first profile, unless the proxy serves that profile itself. Pure.
+ */
+export function withUsers(
+  own: ProxyState,
+  states: readonly ProxyState[],
+  users: readonly UserState[],
+): ProxyState {
+  const names = new Set(own.profiles.map(({ profile }) => profile));
+  const fallback = own.profiles[0]?.profile ?? '';
+  const renamed = states.map((state) => ({
+    ...state,
+    profiles: state.profiles.map((each) => (names.has(each.profile) ? each : { ...each, profile: fallback })),
+  }));
+  const shown = { ...own, users: users.slice(0, MAX_SHOWN_USERS), userCount: users.length };
+  return mergeStates([shown, ...renamed]) ?? own;
 }
 
 function mergeProfiles(profile: string, states: readonly ProfileState[]): ProfileState {
