@@ -1,8 +1,8 @@
 import { closeSync, constants, existsSync, readFileSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
 import type { Arguments } from './config/argv.ts';
 import { type ConfiguredValues, readConfig } from './config/config-values.ts';
 import { type OptionTable, text, variableOf } from './config/option.ts';
+import { pathOn } from './core/system/platform-path.ts';
 import { openTrusted } from './core/system/trusted-file.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 
@@ -36,6 +36,7 @@ export function configPath(
   env: NodeJS.ProcessEnv,
   platform: NodeJS.Platform = process.platform,
 ): string | undefined {
+  const { isAbsolute, join } = pathOn(platform);
   const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path));
   if (home === undefined) return undefined;
   const windows = env.APPDATA && isAbsolute(env.APPDATA) ? env.APPDATA : join(home, 'AppData', 'Roaming');

@@ -256,7 +256,11 @@ describe('a bad value', () => {
       'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name, not "the-role"',
     ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
-    ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path, not "8080"'],
+    [
+      'listen',
+      '8080',
+      'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path (on Windows \\\\.\\pipe\\name), not "8080"',
+    ],
     ...['mcp', '/mcp?x=1', '/a b', '//', '/healthz', '/readyz/', '/mcp#x', 'http://h/mcp'].map(
       (path) =>
         [

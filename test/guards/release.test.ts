@@ -7,7 +7,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { ROOT } from './source-tree.ts';
 
-const MAX_PACKED_BYTES = 1_500_000;
+/** docs/releasing.md states it. */
+const MAX_PACKED_BYTES = 1_750_000;
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const manifest = JSON.parse(read('package.json')) as {
@@ -128,7 +129,11 @@ describe('the package', () => {
     expect(messages).toEqual([]);
   });
 
-  it('the packed package stays under 1.5 MB and contains what its manifest points to', () => {
+  it('docs/releasing.md states the bound of the package that this guard checks', () => {
+    expect(read('docs/releasing.md')).toContain(`under ${MAX_PACKED_BYTES / 1e6} MB`);
+  });
+
+  it('the packed package stays under 1.75 MB and contains what its manifest points to', () => {
     const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: ROOT,
       encoding: 'utf8',

@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { userFolder } from '../../core/system/home-folder.ts';
+import { pathOn } from '../../core/system/platform-path.ts';
 
 const STATE = {
   variable: 'XDG_STATE_HOME',
@@ -9,4 +9,4 @@ const STATE = {
 
 /** The folder of logins: state of the user, which no program copies as configuration. */
 export const loginFolder = (env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string =>
-  join(userFolder(STATE, env, platform), 'mcp-sigv4-proxy', 'oauth');
+  pathOn(platform).join(userFolder(STATE, env, platform), 'mcp-sigv4-proxy', 'oauth');

@@ -1,6 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
-import type { ListenAddress, SocketAddress } from '../../core/http/listen-address.ts';
+import { isPipe, type ListenAddress, type SocketAddress } from '../../core/http/listen-address.ts';
 
 /** Connections that the system may accept before others are closed to make room. */
 export const BACKLOG = 511;
@@ -64,9 +64,10 @@ function listening(server: Server, listen: () => void): Promise<void> {
 
 /**
  * Removes a unix socket without a listener.
- * @returns false where it has a listener, or the path is no socket.
+ * @returns false where it has a listener, or the path is no unix socket.
  */
 export async function removeStale(path: string): Promise<boolean> {
+  if (isPipe(path)) return false;
   const before = lstatSync(path, { throwIfNoEntry: false });
   if (!before) return true;
   if (!before.isSocket() || !(await refusesConnections(path))) return false;

@@ -47,8 +47,10 @@ export const listenerOptions = {
     placeholder: 'host:port',
     fallback: undefined,
     check: (value) =>
-      readTarget(value) ? undefined : 'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path',
-    help: 'serve many clients over Streamable HTTP at http://host:port/mcp in place of stdio; port 0 = any free port; unix:/path = a unix socket of mode 0600',
+      readTarget(value)
+        ? undefined
+        : 'must be host:port such as 127.0.0.1:8080, or unix:/absolute/path (on Windows \\\\.\\pipe\\name)',
+    help: 'serve many clients over Streamable HTTP at http://host:port/mcp in place of stdio; port 0 = any free port; unix:/path = a unix socket of mode 0600, on Windows \\\\.\\pipe\\name = a named pipe',
   }),
   listenPath: text({
     group: 'Listener',

@@ -5,7 +5,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A unix socket to listen on. */
+/** A unix socket, or on Windows a named pipe, to listen on. */
 export interface SocketAddress {
   readonly socketPath: string;
 }
@@ -27,8 +27,21 @@ export const urlHost = (host: string): string => (host.includes(':') ? `[${host}
 /** The operating systems allow 103 to 107 bytes, and cut a longer path without an error. */
 const MAX_SOCKET_PATH_BYTES = 103;
 
-/** Reads `unix:/path`; returns undefined for any other text. Pure. */
-export function readSocketAddress(value: string): SocketAddress | undefined {
+/** A name in the namespace of pipes, which has no folders. */
+const PIPE = /^\\\\[.?]\\pipe\\[^\\/\0\r\n]{1,240}$/i;
+
+/** True for a named pipe of Windows. It ends with its process, and leaves no file. Pure. */
+export const isPipe = (socketPath: string): boolean => PIPE.test(socketPath);
+
+/**
+ * Reads `unix:/path`, and on Windows `\\.\pipe\name`; returns undefined for any other text. Pure.
+ */
+export function readSocketAddress(
+  value: string,
+  platform: NodeJS.Platform = process.platform,
+): SocketAddress | undefined {
+  // Node listens on no unix socket there.
+  if (platform === 'win32') return isPipe(value) ? { socketPath: value } : undefined;
   const [, socketPath] = /^unix:(\/[^\0\r\n]*[^/\0\r\n])$/.exec(value) ?? [];
   return socketPath === undefined || Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES
     ? undefined

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { pathOn } from './platform-path.ts';
 
 /** Debian's name for the home of users that have none: it does not exist and must not. */
 const NO_HOME = '/nonexistent';
@@ -32,6 +32,7 @@ export function userFolder(
   env: NodeJS.ProcessEnv,
   platform: NodeJS.Platform,
 ): string {
+  const { isAbsolute, join } = pathOn(platform);
   const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path)) ?? passwdHome();
   const named = env[variable];
   // "All paths must be absolute. [...] consider the path invalid and ignore it": the XDG Base

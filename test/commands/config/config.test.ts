@@ -1,10 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
 
+import { win32 } from 'node:path';
 import { parse as parseToml } from '@decimalturn/toml-patch';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { CLIENTS, COMMANDS } from '../../../src/command-table.ts';
 import { type ConfigBlock, configBlock } from '../../../src/commands/config/block.ts';
+import { CLIENT_FORMATS } from '../../../src/commands/config/clients.ts';
 import { problems } from '../../../src/commands/config/config.ts';
 import { parseArguments, readSettings } from '../../../src/settings.ts';
 import { settingsIn } from '../../support/settings.ts';
@@ -272,6 +274,29 @@ describe('configBlock', () => {
       command: 'cmd',
       args: ['/c', 'npx', '-y', 'mcp-sigv4-proxy'],
     });
+  });
+});
+
+describe('the files of clients on Windows', () => {
+  const machine = {
+    platform: 'win32',
+    home: 'C:\\Users\\u',
+    cwd: 'D:\\work',
+    env: { APPDATA: 'C:\\Users\\u\\AppData\\Roaming' },
+    join: win32.join,
+    exists: () => false,
+  } as const;
+
+  it.each([
+    ['claude-code', 'D:\\work\\.mcp.json'],
+    ['claude-desktop', 'C:\\Users\\u\\AppData\\Roaming\\Claude\\claude_desktop_config.json'],
+    ['vscode', 'C:\\Users\\u\\AppData\\Roaming\\Code\\User\\mcp.json'],
+    ['codex', 'C:\\Users\\u\\.codex\\config.toml'],
+    ['zed', 'C:\\Users\\u\\AppData\\Roaming\\Zed\\settings.json'],
+    ['goose', 'C:\\Users\\u\\AppData\\Roaming\\Block\\goose\\config\\config.yaml'],
+    ['jetbrains', undefined],
+  ] as const)('config --write for %s writes on Windows to %s', (client, file) => {
+    expect(CLIENT_FORMATS[client].file?.(machine)).toBe(file);
   });
 });
 
