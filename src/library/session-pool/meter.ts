@@ -10,8 +10,6 @@ export interface MeterResult {
   observe(instrument: object, value: number, attributes?: MeterAttributes): void;
 }
 
-type MeterCallback = (result: MeterResult) => void;
-
 /** The part of a `Meter` of `@opentelemetry/api` that a pool uses. */
 export interface PoolMeter {
   /** Creates an instrument for a number that only grows. */
@@ -19,9 +17,9 @@ export interface PoolMeter {
   /** Creates an instrument for any other number. */
   createObservableGauge(name: string, options?: { description?: string; unit?: string }): object;
   /** Calls the function with each collection. */
-  addBatchObservableCallback(callback: MeterCallback, instruments: object[]): void;
+  addBatchObservableCallback(callback: (result: MeterResult) => void, instruments: object[]): void;
   /** Ends that. */
-  removeBatchObservableCallback(callback: MeterCallback, instruments: object[]): void;
+  removeBatchObservableCallback(callback: (result: MeterResult) => void, instruments: object[]): void;
 }
 
 /**
@@ -35,7 +33,7 @@ export function reportPools(
 ): () => void {
   const ofPools = POOL_METRICS.map((metric) => ({ metric, instrument: instrumentOf(meter, metric) }));
   const ofKeys = KEY_METRICS.map((metric) => ({ metric, instrument: instrumentOf(meter, metric) }));
-  const callback: MeterCallback = (result) => {
+  const callback = (result: MeterResult) => {
     for (const { name, metrics } of read()) {
       const own = name === undefined ? attributes : { ...attributes, 'mcp.session_pool.name': name };
       for (const { metric, instrument } of ofPools) result.observe(instrument, metric.read(metrics), own);
