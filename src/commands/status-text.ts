@@ -1,5 +1,6 @@
 import { truncate } from '../core/system/plain-text.ts';
 import type { ProfileSnapshot } from '../observe/metrics/snapshot.ts';
+import { ERROR_REMEDIES, WAIT_REMEDIES } from '../observe/status/remedies.ts';
 import type { StatusReport } from '../observe/status/report.ts';
 
 const MAX_TOOLS_SHOWN = 15;
@@ -86,9 +87,11 @@ function profileLines(profile: ProfileSnapshot, { identities, listener }: Status
   const waits = profile.waits
     .filter(({ calls }) => calls > 0)
     .sort((one, other) => other.seconds - one.seconds)
-    .map(
-      ({ wait, calls, seconds, p95 }) => `${wait} ${calls} calls, ${duration(seconds)}, p95 ${duration(p95)}`,
-    );
+    .map(({ wait, calls, seconds, p95 }) => {
+      const remedy = WAIT_REMEDIES[wait];
+      const times = `${wait} ${calls} calls, ${duration(seconds)}, p95 ${duration(p95)}`;
+      return remedy === undefined ? times : `${times} (${remedy})`;
+    });
   return [
     `profile ${profile.profile}: ${account}${identity?.arn ? `, ${identity.arn}` : ''}`,
     `  credentials  ${credentials ? `${credentials.provider}, ${expiry}` : 'not resolved yet'}`,
@@ -104,7 +107,7 @@ function profileLines(profile: ProfileSnapshot, { identities, listener }: Status
     `  rate         ${profile.throttled} throttled, ${state.rateWaiting} waiting`,
     `  calls        ${profile.calls}, ${profile.callErrors} errors, ${profile.toolErrors} tool errors, ${profile.cancelled} cancelled, ${profile.retryAttempts} retries`,
     `  server time  p50 ${duration(profile.serverTime.p50)}, p95 ${duration(profile.serverTime.p95)}, without waits`,
-    `  waits        ${waits.length === 0 ? 'none' : waits.join('; ')}`,
+    `  waits        ${waits.length === 0 ? 'none' : waits.join('\n               ')}`,
   ];
 }
 
@@ -130,9 +133,10 @@ function errorLines(profiles: readonly ProfileSnapshot[]): string[] {
   return [
     '',
     'recent errors',
-    ...errors.map(
-      ({ at, times, method, tool, reason, message }) =>
-        `  ${new Date(at).toISOString().slice(11, 19)}  ${method}${tool ? ` ${tool}` : ''}  ${times > 1 ? `${times} times ` : ''}${reason}: ${message.replaceAll('\n', ' ')}`,
-    ),
+    ...errors.flatMap(({ at, times, method, tool, reason, message }) => {
+      const remedy = ERROR_REMEDIES[reason];
+      const line = `  ${new Date(at).toISOString().slice(11, 19)}  ${method}${tool ? ` ${tool}` : ''}  ${times > 1 ? `${times} times ` : ''}${reason}: ${message.replaceAll('\n', ' ')}`;
+      return remedy === undefined ? [line] : [line, `            ${remedy}`];
+    }),
   ];
 }

@@ -228,6 +228,8 @@ describe('mcp-sigv4-proxy status', () => {
     expect(stdout).toMatch(/calls {8}3, 1 errors, 0 tool errors/);
     expect(stdout).toMatch(/echo +1 +/);
     expect(stdout).toContain('Unknown tool: none');
+    expect(stdout).toMatch(/Unknown tool: none.*\n +The server answered with this error\./);
+
     expect(stdout).not.toContain('\u001b');
     const json = await runStatus([status, '--json'], { MCP_PROXY_STATUS_TOKEN: secret });
     expect(JSON.parse(json.stdout)).toMatchObject({ profiles: [{ calls: 3 }] });

@@ -1,3 +1,5 @@
+import { ERROR_REMEDIES, WAIT_REMEDIES } from './remedies.ts';
+
 /**
  * The script of the status page. It keeps the latest report only, and writes text as text: names
  * and messages come from clients and servers.
@@ -11,18 +13,8 @@ const span = (s) => { const d = Math.floor(s / 86400), h = Math.floor(s / 3600) 
 const bytes = (n) => n < 1048576 ? Math.round(n / 1024) + ' KiB' : Math.round(n / 1048576) + ' MiB';
 const plural = (n, one) => n + ' ' + one + (n === 1 ? '' : 's');
 const MAX_ROWS = 200;
-const HELP = {
-  queue: 'all places of --max-concurrent are taken: raise it if the server can do more',
-  rate: 'a rate limit: --rate-limit, or the rate at which the server throttles',
-  session: 'no session had room, or one was being opened: raise --max-sessions',
-  connection: 'all connections are busy: raise --max-connections',
-  credentials: 'credentials were being resolved: see their provider',
-  backoff: 'attempts failed and were repeated: see the recent errors',
-};
-const REMEDY = {
-  overloaded: 'Raise --max-concurrent if the server can do more, or --queue-size so that calls wait.',
-  answered: 'The server answered with this error.',
-};
+const HELP = ${JSON.stringify(WAIT_REMEDIES)};
+const REMEDY = ${JSON.stringify(ERROR_REMEDIES)};
 let report;
 let sortKey = 'p95';
 let ascending = false;
