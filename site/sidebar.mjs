@@ -59,6 +59,7 @@ export const sidebar = (clients) => [
     ['Design', 'design'],
     ['Architecture', 'architecture'],
     ['Glossary', 'glossary'],
+    ['Walks through the code', 'walks'],
     ['Releasing', 'releasing'],
   ]),
 ];
@@ -67,3 +68,13 @@ const group = (text, entries) => ({
   text,
   items: entries.map(([title, page]) => ({ text: title, link: `/${page.replace(/index$/, '')}` })),
 });
+
+/** The pages that the list lacks. The guides for clients are listed by their own table. */
+export function unlisted(pages) {
+  const listed = new Set(
+    sidebar([]).flatMap(({ items }) =>
+      items.map(({ link }) => link.slice(1).replace(/#.*/, '').replace(/\/$/, '/index')),
+    ),
+  );
+  return pages.filter((page) => !page.startsWith('clients/') && !listed.has(page.replace(/\.md$/, '')));
+}

@@ -60,6 +60,14 @@ it('the guides of docs/clients/ are those of the table of clients (npm run docs 
   expect(written).toEqual(await clientGuides());
 });
 
+it('site/sidebar.mjs lists every page of docs/, so that the documentation site can be built', async () => {
+  // The modules of the site are plain JavaScript, without types.
+  const { unlisted } = await import(new URL('../../site/sidebar.mjs', import.meta.url).href);
+  const pages = DOC_PAGES.flatMap((page) => (page.startsWith('docs/') ? [page.slice('docs/'.length)] : []));
+  expect(unlisted(pages)).toEqual([]);
+  expect(unlisted(['no-such-page.md'])).toEqual(['no-such-page.md']);
+});
+
 it('every option is in --help-all, docs/options.md and .env.example', () => {
   for (const key of Object.keys(OPTIONS)) {
     const flag = `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
