@@ -60,6 +60,7 @@ export type {
   ProfileState,
   ProxyState,
   SessionState,
+  UserState,
 } from '../core/pipeline/proxy-state.ts';
 export { type Clock, systemClock, type Timer } from '../core/time/clock.ts';
 export { DEFAULT_ENDPOINT, type ReadEndpoint, readEndpoint, scopeOfHost } from '../endpoint/endpoint.ts';

@@ -58,8 +58,9 @@ export interface UserState {
   readonly name: string;
   /** The name of its rule. */
   readonly rule: string;
-  /** The AWS account and role that sign its requests; undefined before the first one. */
+  /** The AWS account that signs its requests; undefined before the first one. */
   readonly account: string | undefined;
+  /** The role that signs its requests; undefined before the first one, and for a user. */
   readonly role: string | undefined;
   /** Requests that are being served. */
   readonly requests: number;
