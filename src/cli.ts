@@ -8,7 +8,7 @@ import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
 import { causeText } from './core/errors/errors.ts';
 import { systemClock } from './core/time/clock.ts';
-import { asksForTelemetry } from './observe/tracing/asks.ts';
+import { isTelemetryRequested } from './observe/tracing/telemetry-variables.ts';
 import { OPTIONS, parseArguments, readSettings, type Settings } from './settings.ts';
 
 /**
@@ -68,7 +68,7 @@ async function demo(args: Arguments): Promise<number> {
   const { serve: serves, port, fault } = values;
   const surplus = [...args.problems, ...surplusOf(args, 'demo'), ...problems];
   for (const key of ['port', 'fault'])
-    if (!serves && args.options[key]) surplus.push(`${flagOf(key)} has a meaning with --serve only`);
+    if (!serves && args.options[key]) surplus.push(`${flagOf(key)} needs --serve`);
   if (surplus.length > 0) return usage(surplus);
   if (serves) return serveDemoEndpoint(port, fault);
   const { runDemo } = await import('./commands/demo.ts');
@@ -170,7 +170,7 @@ async function runCommandLine(args: Arguments): Promise<number> {
 }
 
 async function loadObservers(settings: Settings): Promise<LoadedParts> {
-  const asked = asksForTelemetry(settings.env);
+  const asked = isTelemetryRequested(settings.env);
   if (!asked && settings.accessLog === undefined && !measures(settings)) return {};
   const { startTelemetry, ...others } = await import('./commands/observers.ts');
   return asked ? { startTelemetry, ...others } : others;

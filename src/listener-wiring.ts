@@ -7,7 +7,7 @@ import type { Events } from './core/pipeline/events.ts';
 import type { Peers } from './core/pipeline/peers.ts';
 import type { Clock } from './core/time/clock.ts';
 import type { StreamLimits } from './http-clients.ts';
-import { usesXray } from './observe/tracing/asks.ts';
+import { usesXray } from './observe/tracing/telemetry-variables.ts';
 import type { Settings } from './settings.ts';
 import type { Connector } from './upstream/http/undici.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { asksForTelemetry, usesXray } from '../../../src/observe/tracing/asks.ts';
 import { readOtelSettings } from '../../../src/observe/tracing/otel-settings.ts';
 import { createSampler } from '../../../src/observe/tracing/sampler.ts';
+import { isTelemetryRequested, usesXray } from '../../../src/observe/tracing/telemetry-variables.ts';
 
 const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
 const BOTH = ['traces', 'metrics'];
@@ -27,7 +27,7 @@ describe('the variables of OpenTelemetry', () => {
     [{ ...ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'grpc' }, ['metrics']],
   ])('the variables %j switch on %j', (env, signals) => {
     expect(signalsOf(env as Record<string, string>)).toEqual(signals);
-    if (signals.length > 0) expect(asksForTelemetry(env as Record<string, string>)).toBe(true);
+    if (signals.length > 0) expect(isTelemetryRequested(env as Record<string, string>)).toBe(true);
   });
 
   it.each([

@@ -2,7 +2,7 @@
  * True where a variable of OpenTelemetry may switch traces or metrics on. The other variables alone
  * are for other programs.
  */
-export const asksForTelemetry = (env: Readonly<Record<string, string | undefined>>): boolean =>
+export const isTelemetryRequested = (env: Readonly<Record<string, string | undefined>>): boolean =>
   env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true' && SWITCHES.some((name) => env[name]);
 
 const SWITCHES = [
@@ -17,4 +17,4 @@ const SWITCHES = [
  * True where traces are passed on in X-Ray's header, which the listener does not read otherwise.
  */
 export const usesXray = (env: Readonly<Record<string, string | undefined>>): boolean =>
-  asksForTelemetry(env) && (env.OTEL_PROPAGATORS ?? '').split(',').some((name) => name.trim() === 'xray');
+  isTelemetryRequested(env) && (env.OTEL_PROPAGATORS ?? '').split(',').some((name) => name.trim() === 'xray');
