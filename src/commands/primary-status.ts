@@ -4,25 +4,25 @@ import { type Clock, systemClock } from '../core/time/clock.ts';
 import { HISTORY_STEP_MS } from '../observe/metrics/history.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
-import type { Question, ReadinessAnswer, ToPrimary } from '../workers/messages.ts';
-import { WorkerQuestions } from '../workers/questions.ts';
+import type { ReadinessAnswer, ToPrimary, WorkerQuery } from '../workers/messages.ts';
 import type { WorkerReport } from '../workers/report.ts';
 import { WorkerReports } from '../workers/reports.ts';
 import type { Supervisor, WorkerSlot } from '../workers/supervisor.ts';
+import { WorkerQueries } from '../workers/worker-queries.ts';
 import { openStatus, type RunningStatus } from './status-server.ts';
 
 /** The status address of all workers, which the primary process serves. */
 export class PrimaryStatus {
   readonly #supervisor: Supervisor;
   readonly #clock: Clock;
-  readonly #questions: WorkerQuestions;
+  readonly #queries: WorkerQueries;
   readonly #reports: WorkerReports;
   #refreshing: Promise<void> | undefined;
 
   constructor({ endpoint, scope }: Settings, supervisor: Supervisor, clock = systemClock) {
     this.#supervisor = supervisor;
     this.#clock = clock;
-    this.#questions = new WorkerQuestions(clock);
+    this.#queries = new WorkerQueries(clock);
     this.#reports = new WorkerReports({
       clock,
       version: VERSION,
@@ -53,38 +53,41 @@ export class PrimaryStatus {
   }
 
   receive({ index }: WorkerSlot, message: ToPrimary): void {
-    if (message.type === 'reply') this.#questions.receive(message.id, message.value);
+    if (message.type === 'reply') this.#queries.receive(message.id, message.value);
     else if (message.type === 'last-report') this.#reports.set(index, message.report);
   }
 
   /** A worker has ended. */
   depart(slot: WorkerSlot): void {
-    this.#questions.forget(slot);
+    this.#queries.forget(slot);
     this.#reports.depart(slot.index);
   }
 
-  /** For the charts, and so that a worker that is killed takes few counts with it. */
+  /**
+   * The charts need regular reports. If a worker is killed, only counts since the last one are
+   * lost.
+   */
   #scheduleRefresh(): void {
     const refresh = (): void => void this.#refresh('report').then(() => this.#scheduleRefresh());
     this.#clock.schedule(HISTORY_STEP_MS, refresh, { keepAlive: false });
   }
 
-  /** One for all that want it at the same time. */
-  #refresh(what: Question): Promise<void> {
-    this.#refreshing ??= this.#askAll(what).finally(() => {
+  /** Single flight: concurrent callers share one refresh. */
+  #refresh(what: WorkerQuery): Promise<void> {
+    this.#refreshing ??= this.#queryAll(what).finally(() => {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
   }
 
-  async #askAll(what: Question): Promise<void> {
+  async #queryAll(what: WorkerQuery): Promise<void> {
     await Promise.all(
       this.#supervisor.slots.map(async (slot, at) => {
-        const asked = slot.process;
+        const queried = slot.process;
         // One worker is enough to name the identities that sign.
-        const report = await this.#questions.ask(slot, at === 0 ? what : 'report');
-        // The answer has the type of the question: a worker is the same program.
-        if (report !== undefined && slot.process === asked)
+        const report = await this.#queries.query(slot, at === 0 ? what : 'report');
+        // The answer has the type of the query, because a worker runs the same program.
+        if (report !== undefined && slot.process === queried)
           this.#reports.set(slot.index, report as WorkerReport);
       }),
     );
@@ -94,7 +97,7 @@ export class PrimaryStatus {
     const { leaving, slots } = this.#supervisor;
     if (leaving) return 'leaving';
     const answers = await Promise.all(
-      slots.filter(({ listens }) => listens).map((slot) => this.#questions.ask(slot, 'readiness')),
+      slots.filter(({ listens }) => listens).map((slot) => this.#queries.query(slot, 'readiness')),
     );
     const known = answers.filter((answer): answer is ReadinessAnswer => answer !== undefined);
     if (known.length === 0) return 'no worker listens';

@@ -11,9 +11,9 @@ import type { Settings } from '../settings.ts';
 import { LimitServer } from '../workers/limit-server.ts';
 import { workerCount } from '../workers/options.ts';
 import { createFork } from '../workers/primary.ts';
-import { resourceOfWorker, settingsOfWorker } from '../workers/share.ts';
 import { Supervisor } from '../workers/supervisor.ts';
 import { takePlace, Worker } from '../workers/worker.ts';
+import { resourceOfWorker, settingsOfWorker } from '../workers/worker-settings.ts';
 import type { PrimaryStatus } from './primary-status.ts';
 import type { LoadedParts } from './serve.ts';
 import type { RunningStatus } from './status-server.ts';
@@ -92,7 +92,7 @@ async function supervise(settings: Settings): Promise<number> {
       const value = limits.run(String(slot.index), operation, args);
       slot.process?.send({ type: 'limit.result', id, value });
     },
-    onGone: (slot) => {
+    onEnded: (slot) => {
       limits.forget(String(slot.index));
       status?.depart(slot);
     },

@@ -5,12 +5,12 @@ import type { EnterLeases } from '../limits/store.ts';
  * are in microseconds.
  */
 export class LeaseTable {
-  /** The end of each lease. */
+  /** When each lease expires. */
   readonly #leases = new Map<string, number>();
-  /** Workers that wait, in their order, with the time after which each loses its place. */
+  /** Waiting workers in the order of their turns; each loses its turn at the time given here. */
   readonly #waiting = new Map<string, number>();
 
-  /** True where nothing is held and no one waits. */
+  /** True if no lease is held and no worker waits. */
   get isEmpty(): boolean {
     return this.#leases.size === 0 && this.#waiting.size === 0;
   }
@@ -22,7 +22,7 @@ export class LeaseTable {
     const ahead = place < 0 ? this.#waiting.size : place;
     const granted = Math.max(0, Math.min(leases.length, limit - this.#leases.size - ahead));
     for (const lease of leases.slice(0, granted)) this.#leases.set(lease, now + leaseUs);
-    // A worker goes to the end with each lease, so that a busy one does not keep the others out.
+    // Each grant moves a worker to the end, so that a busy one does not starve the others.
     if (granted > 0) this.#waiting.delete(worker);
     if (patienceUs > 0 && (granted < leases.length || more)) this.#waiting.set(worker, now + patienceUs);
     return granted;

@@ -6,7 +6,7 @@ type LimitMessage = Extract<ToWorker, { readonly type: 'limit.result' | 'limit.f
 /** The shared limits of the primary process, as a worker uses them. */
 export class LimitClient {
   readonly #send: SendMessage<ToPrimary>;
-  /** The link to the store bounds both their number and how long each waits. */
+  /** Operations without a result. `StoreLink` bounds their number and their waits. */
   readonly #waiting = new Map<number, (value: unknown) => void>();
   #deps: StoreDeps | undefined;
   #next = 0;

@@ -10,7 +10,7 @@ import type { EnterLeases, SharedRateAnswer } from '../limits/store.ts';
 import { LeaseTable } from './lease-table.ts';
 import type { LimitOperation } from './messages.ts';
 
-/** Workers have a thousand keys each, mostly the same ones; full buckets beyond are forgotten. */
+/** Each worker has up to 1000 keys, mostly the same ones. Beyond, full buckets are removed. */
 const MAX_BUCKETS = 2_000;
 
 interface Bucket {
@@ -40,7 +40,7 @@ export class LimitServer {
   run(worker: string, operation: LimitOperation, args: readonly unknown[]): unknown {
     const now = this.#clock.monotonic() * 1_000;
     const key = String(args[0]);
-    // The arguments have the types of `LimitStore`: a worker is the same program.
+    // The arguments have the types of `LimitStore`, because a worker runs the same program.
     switch (operation) {
       case 'rate':
         return this.#rate(key, args[1] as BucketLimit, args[2] as RateCommand, now);
@@ -63,7 +63,7 @@ export class LimitServer {
     }
   }
 
-  /** The leases of a worker that has died end by themselves: its calls may still run. */
+  /** A worker has died. Its leases expire by themselves, because its calls may still run. */
   forget(worker: string): void {
     for (const table of this.#tables.values()) table.quit(worker);
   }
@@ -72,12 +72,12 @@ export class LimitServer {
     const known = this.#buckets.get(key)?.state ?? newBucket(now, limit.burst);
     const { state, answer } = applyRate(known, limit, command, now);
     this.#buckets.set(key, { limit, state });
-    if (this.#buckets.size > MAX_BUCKETS) this.#forgetFull(now);
+    if (this.#buckets.size > MAX_BUCKETS) this.#removeFull(now);
     return { ...answer, otherLimit: undefined };
   }
 
-  /** A new bucket is full too, so that a full one need not be kept. */
-  #forgetFull(now: number): void {
+  /** Removes full buckets: a new bucket starts full, so removing one changes no limit. */
+  #removeFull(now: number): void {
     for (const [key, { limit, state }] of this.#buckets) {
       const filled = state.tokens + ((now - state.at) / 1_000_000) * limit.ratePerSecond;
       if (state.until <= now && filled >= limit.burst) this.#buckets.delete(key);

@@ -2,18 +2,18 @@ import { createMetrics, type Metrics } from '../observe/metrics/catalog.ts';
 import { type Gauge, Histogram } from '../observe/metrics/families.ts';
 import type { HistogramCounts, MetricsReport } from './report.ts';
 
-/** How the values of several workers become one, where they do not add up. */
+/** How the values of several workers are merged; all other metrics are added. */
 const MERGE: Readonly<Partial<Record<keyof Metrics, (one: number, other: number) => number>>> = {
   buildInfo: Math.max,
   credentialsInfo: Math.max,
   startTime: Math.min,
-  // The worst of all workers: a mean would hide it.
+  // The worst value of all workers, which a mean would hide.
   credentialsExpiry: Math.min,
   limitsShared: Math.min,
   loopDelay: Math.max,
 };
 
-/** Adds the metrics of several workers up. */
+/** Merges the metrics of several workers. */
 export class MergedMetrics {
   readonly metrics: Metrics = createMetrics();
   /** The series that have a value of a worker. */

@@ -6,9 +6,9 @@ import type { WorkerReport } from './report.ts';
 export type LimitOperation = Exclude<keyof LimitStore, 'connected' | 'close'>;
 
 /** `page`: a report with the AWS identities that sign, for the status page. */
-export type Question = 'report' | 'page' | 'readiness';
+export type WorkerQuery = 'report' | 'page' | 'readiness';
 
-/** Why requests would fail now; null where they would not. */
+/** Why requests would fail now; null if they would be served. */
 export interface ReadinessAnswer {
   readonly reason: string | null;
 }
@@ -22,7 +22,7 @@ export type ToWorker =
   /** The reaction to SIGHUP. */
   | { readonly type: 'renew' }
   /** Answer with a `reply`. */
-  | { readonly type: 'ask'; readonly id: number; readonly what: Question }
+  | { readonly type: 'query'; readonly id: number; readonly what: WorkerQuery }
   | { readonly type: 'fact'; readonly fact: PeerFact }
   | { readonly type: 'limit.result'; readonly id: number; readonly value: unknown }
   /** A lease of this key is free, and it is this worker's turn. */
@@ -36,7 +36,7 @@ export type ToPrimary =
   | { readonly type: 'binding' }
   | { readonly type: 'bound' }
   | { readonly type: 'listening'; readonly url: string }
-  /** For all other workers. */
+  /** The primary process forwards it to all other workers. */
   | { readonly type: 'fact'; readonly fact: PeerFact }
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
   /** Everything that a worker has measured, when it ends. */

@@ -1,6 +1,6 @@
 import { flagOf, text } from '../config/option.ts';
 
-/** More processors than most machines have; each worker takes about 70 MB. */
+/** Few machines have more processors. Each worker takes about 70 MB. */
 const MAX_WORKERS = 128;
 
 export const workersOptions = {
@@ -37,7 +37,7 @@ export function workersProblems(
   if (workers === undefined) return [];
   const nameOf = (key: string): string => from[key] ?? flagOf(key);
   const own = nameOf('workers');
-  if (listen === undefined) return [`${own} has a meaning with --listen only`];
+  if (listen === undefined) return [`${own} needs --listen`];
   const problems: string[] = [];
   if (stdio) {
     problems.push(
@@ -49,7 +49,7 @@ export function workersProblems(
     const limit = values[key];
     if (limit === undefined || limit >= Number(workers)) continue;
     problems.push(
-      `${own} ${workers} is more than ${nameOf(key)} ${limit}, of which each worker needs a part: raise ${flagOf(key)} or set fewer workers`,
+      `${own} ${workers} is more than ${nameOf(key)} ${limit}, and each worker needs at least 1 of it: raise ${flagOf(key)} or set fewer workers`,
     );
   }
   return problems;

@@ -1,12 +1,12 @@
 import cluster from 'node:cluster';
 import { SOCKET_MASK } from '../client/http/open-server.ts';
-import { Handovers } from './handovers.ts';
-import { PLACE_VARIABLE, placeText, type WorkerPlace } from './share.ts';
 import type { WorkerObserver, WorkerProcess } from './supervisor.ts';
+import { UnacknowledgedConnections } from './unacknowledged-connections.ts';
+import { PLACE_VARIABLE, placeText, type WorkerPlace } from './worker-settings.ts';
 
 /** @param hidden - variables that no worker inherits. */
 export function createFork(hidden: ReadonlySet<string>) {
-  // Without it, one worker would get nearly all connections on Linux. Windows has its own default.
+  // By default, one worker would get nearly all connections on Linux. Windows keeps its default.
   if (process.platform !== 'win32') cluster.schedulingPolicy = cluster.SCHED_RR;
   const [, exec, ...args] = process.argv;
   cluster.setupPrimary({ exec, args });
@@ -15,7 +15,7 @@ export function createFork(hidden: ReadonlySet<string>) {
   return (place: WorkerPlace, observer: WorkerObserver): WorkerProcess => {
     const worker = cluster.fork({ ...withheld, [PLACE_VARIABLE]: placeText(place) });
     const mask = new SocketMask();
-    new Handovers(worker, () => listening.size > 0);
+    new UnacknowledgedConnections(worker, () => listening.size > 0);
     worker.on('listening', () => listening.add(worker));
     for (const end of ['disconnect', 'exit']) worker.prependListener(end, () => listening.delete(worker));
     worker.on('message', (message) => {

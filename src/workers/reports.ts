@@ -13,7 +13,7 @@ import type { SignerIdentity, StatusReport } from '../observe/status/report.ts';
 import { addHistogram, MergedMetrics } from './merged-metrics.ts';
 import type { MetricsReport, WorkerReport } from './report.ts';
 
-/** As many as one process keeps for each profile. */
+/** One process keeps as many for each profile. */
 const MAX_RECENT_ERRORS = 20;
 
 export interface ReportsDeps {
@@ -26,8 +26,8 @@ export interface ReportsDeps {
 }
 
 /**
- * The latest report of each worker, and what those that have ended had counted: a counter never
- * goes down.
+ * The latest report of each worker, and the counts of workers that have ended: counters must not
+ * decrease.
  */
 export class WorkerReports {
   readonly #deps: ReportsDeps;
@@ -59,7 +59,7 @@ export class WorkerReports {
     );
   }
 
-  /** A worker has ended: its counts stay. */
+  /** A worker has ended. Keeps its counts. */
   depart(worker: number): void {
     const last = this.#latest.get(worker);
     if (!last) return;

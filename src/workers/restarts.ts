@@ -1,12 +1,12 @@
-/** Waits before a worker is replaced: the first is short, because most faults happen once. */
+/** Delays before a worker is replaced. The first is short, because most faults happen once. */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 30_000;
-/** A worker that lived so long has worked: its successor starts after the shortest wait. */
+/** After this uptime a worker counts as healthy, and is replaced after the shortest delay. */
 const HEALTHY_MS = 60_000;
-/** Starts in a row of one worker that end before it listens, after which all workers end. */
+/** All workers end after this many starts in a row of one worker that ended before it listened. */
 const MAX_FAILED_STARTS = 5;
 
-/** The history of one worker and its predecessors. */
+/** The start history of one worker slot. */
 export interface StartRecord {
   /** Starts in a row that ended before the worker listened. */
   readonly failedStarts: number;
@@ -16,8 +16,8 @@ export interface StartRecord {
 
 export const NO_STARTS: StartRecord = { failedStarts: 0, deaths: 0 };
 
-/** The life of a worker that has ended. */
-export interface EndedLife {
+/** The run of a worker that has ended. */
+export interface EndedRun {
   readonly listened: boolean;
   readonly aliveMs: number;
 }
@@ -28,7 +28,7 @@ export type RestartDecision = { readonly record: StartRecord } & (
 );
 
 /** Decides what follows the death of a worker. Pure. */
-export function decideRestart(record: StartRecord, { listened, aliveMs }: EndedLife): RestartDecision {
+export function decideRestart(record: StartRecord, { listened, aliveMs }: EndedRun): RestartDecision {
   const isHealthy = listened && aliveMs >= HEALTHY_MS;
   const deaths = isHealthy ? 1 : record.deaths + 1;
   const failedStarts = listened ? 0 : record.failedStarts + 1;

@@ -2,7 +2,7 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 import type { SendMessage, ToPrimary, ToWorker } from './messages.ts';
 import { decideRestart, NO_STARTS, type StartRecord } from './restarts.ts';
-import type { WorkerPlace } from './share.ts';
+import type { WorkerPlace } from './worker-settings.ts';
 
 /** How a process has ended. */
 export interface WorkerExit {
@@ -28,19 +28,19 @@ export interface SupervisorDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly fork: (place: WorkerPlace, observer: WorkerObserver) => WorkerProcess;
-  /** Receives the messages of workers that do not concern their lives. */
+  /** Receives every message of a worker. */
   readonly onMessage: (slot: WorkerSlot, message: ToPrimary) => void;
   /** Called when a worker has ended. */
-  readonly onGone: (slot: WorkerSlot) => void;
+  readonly onEnded: (slot: WorkerSlot) => void;
   /** Called with the address when the first worker listens. */
   readonly onListening: (url: string) => void;
   /** Prints an error that ends the program. */
   readonly report: (message: string) => void;
-  /** Longer than a worker needs to drain; one that has not ended then is killed. */
+  /** Longer than a worker needs to drain. A worker that still runs after it is killed. */
   readonly longestDrainMs: number;
 }
 
-/** One of the workers, and those that had its place before. */
+/** The place of one worker, which its replacements take over. */
 export interface WorkerSlot {
   readonly index: number;
   process: WorkerProcess | undefined;
@@ -51,7 +51,7 @@ export interface WorkerSlot {
   restart: Timer | undefined;
 }
 
-/** Time for workers to end by themselves when they are told to end at once. */
+/** Time for workers to exit after `stop`; those that still run are killed. */
 const STOP_MS = 500;
 
 /**
@@ -123,7 +123,7 @@ export class Supervisor {
     await this.over;
   }
 
-  /** Passes SIGHUP on. */
+  /** Forwards SIGHUP to all workers. */
   renew(): void {
     for (const { process } of this.#slots) process?.send({ type: 'renew' });
   }
@@ -137,7 +137,7 @@ export class Supervisor {
     slot.restart = undefined;
     slot.startedAt = clock.monotonic();
     slot.listens = false;
-    const port = this.#isAnyoneListening ? 0 : portOf(this.#url);
+    const port = this.#isAnyListening ? 0 : portOf(this.#url);
     const process = fork(
       { index: slot.index, count, port },
       {
@@ -149,7 +149,7 @@ export class Supervisor {
     events.emit({ type: 'worker.started', worker: slot.index, workerPid: process.pid });
   }
 
-  get #isAnyoneListening(): boolean {
+  get #isAnyListening(): boolean {
     return this.#slots.some(({ listens }) => listens);
   }
 
@@ -172,12 +172,12 @@ export class Supervisor {
   }
 
   #onExit(slot: WorkerSlot, exit: WorkerExit): void {
-    const { clock, events, onGone, report } = this.#deps;
+    const { clock, events, onEnded, report } = this.#deps;
     const workerPid = slot.process?.pid;
-    const life = { listened: slot.listens, aliveMs: clock.monotonic() - slot.startedAt };
+    const run = { listened: slot.listens, aliveMs: clock.monotonic() - slot.startedAt };
     slot.process = undefined;
     slot.listens = false;
-    onGone(slot);
+    onEnded(slot);
     if (this.#leaving) {
       this.#code = Math.max(this.#code, codeOf(exit));
       this.#finishIfOver();
@@ -189,7 +189,7 @@ export class Supervisor {
       this.leave('the first worker has ended', { code: codeOf(exit) });
       return;
     }
-    const decision = decideRestart(slot.record, life);
+    const decision = decideRestart(slot.record, run);
     slot.record = decision.record;
     const fields = { worker: slot.index, workerPid, message: `Worker ${slot.index} ${howOf(exit)}.` };
     events.emit({ type: codeOf(exit) === 0 ? 'worker.ended' : 'worker.died', ...fields });

@@ -7,9 +7,9 @@ import { SizedMap } from '../core/system/sized-map.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { SharedLimits } from '../limits/shared-limits.ts';
 import { LimitClient } from './limit-client.ts';
-import type { Question, ReadinessAnswer, ToPrimary, ToWorker } from './messages.ts';
+import type { ReadinessAnswer, ToPrimary, ToWorker, WorkerQuery } from './messages.ts';
 import type { WorkerReport } from './report.ts';
-import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './share.ts';
+import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './worker-settings.ts';
 
 /** Sessions of other workers whose affinity is kept: as many as each keeps of its own. */
 const MAX_SESSIONS = 10_000;
@@ -17,7 +17,7 @@ const MAX_PUBLISHED_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 /** Facts that wait for a busy primary process; without them, workers are like replicas. */
 const MAX_UNSENT_FACTS = 10_000;
 
-/** Answers the questions of the primary process. */
+/** Answers the queries of the primary process. */
 export interface Reporter {
   report(): Promise<WorkerReport>;
   page(): Promise<WorkerReport>;
@@ -39,10 +39,10 @@ export function takePlace(env: NodeJS.ProcessEnv): WorkerPlace {
   return place;
 }
 
-/** The side of a worker in its conversation with the primary process. */
+/** A worker's end of the channel to the primary process. */
 export class Worker {
   readonly place: WorkerPlace;
-  /** Undefined without --status, and before it can be asked. */
+  /** Undefined without --status, and until the worker can answer queries. */
   #reporter: Reporter | undefined;
   readonly #listeners = new Set<(fact: PeerFact) => void>();
   #unsent = 0;
@@ -99,7 +99,7 @@ export class Worker {
     this.#send({ type: 'listening', url });
   };
 
-  /** Answers the questions of the primary process for its status address. */
+  /** Sets what answers the queries of the primary process for its status address. */
   report(reporter: Reporter): void {
     this.#reporter = reporter;
   }
@@ -120,12 +120,12 @@ export class Worker {
     for (const listener of this.#listeners) listener(fact);
   }
 
-  async #answer(id: number, what: Question): Promise<void> {
+  async #answer(id: number, what: WorkerQuery): Promise<void> {
     const value = await this.#reporter?.[what]();
     this.#send({ type: 'reply', id, value });
   }
 
-  /** Obeys the primary process from now on. */
+  /** Executes the commands of the primary process from now on. */
   obey(controlled: Controlled): void {
     // Node would end the process at once; calls in flight may finish.
     process.prependOnceListener('disconnect', () => {
@@ -147,7 +147,7 @@ export class Worker {
         case 'fact':
           this.#learn(message.fact);
           break;
-        case 'ask':
+        case 'query':
           void this.#answer(message.id, message.what);
           break;
         default:

@@ -102,8 +102,8 @@ describe('demo --serve', () => {
     expect(await wrong.exit()).toEqual({ code: 2, signal: null });
     for (const problem of [
       '--fault must be one of throttling, expired-sessions, slow-tools',
-      '--fault has a meaning with --serve only',
-      '--port has a meaning with --serve only',
+      '--fault needs --serve',
+      '--port needs --serve',
     ])
       expect(wrong.stderr).toContain(`\n  ${problem}\n`);
     const server = await start(new SessionServer());

@@ -43,7 +43,7 @@ describe('the start of --workers', () => {
       [
         'mcp-sigv4-proxy: 2 problems with the settings:',
         '  --timeout must be a number of seconds >= 0, not "x"',
-        '  --workers 2 is more than --max-streams 1, of which each worker needs a part: raise --max-streams or set fewer workers',
+        '  --workers 2 is more than --max-streams 1, and each worker needs at least 1 of it: raise --max-streams or set fewer workers',
         'Run mcp-sigv4-proxy --help-all for all options.\n',
       ].join('\n'),
     );

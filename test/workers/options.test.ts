@@ -26,7 +26,7 @@ describe('the problems of --workers', () => {
   it.each<readonly [name: string, own: object, problems: readonly string[]]>([
     ['no --workers', { workers: undefined, listen: undefined }, []],
     ['each limit that has parts', {}, []],
-    ['no listener', { listen: undefined }, ['--workers has a meaning with --listen only']],
+    ['no listener', { listen: undefined }, ['--workers needs --listen']],
     [
       'stdio',
       { stdio: true },
@@ -38,7 +38,7 @@ describe('the problems of --workers', () => {
       'fewer connections than workers',
       { maxConnections: 3 },
       [
-        '--workers 4 is more than MCP_PROXY_MAX_CONNECTIONS 3, of which each worker needs a part: raise --max-connections or set fewer workers',
+        '--workers 4 is more than MCP_PROXY_MAX_CONNECTIONS 3, and each worker needs at least 1 of it: raise --max-connections or set fewer workers',
       ],
     ],
     ['fewer connections than processors with auto', { workers: 'auto', maxConnections: 1 }, []],

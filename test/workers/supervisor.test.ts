@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Events } from '../../src/core/pipeline/events.ts';
 import type { ToWorker } from '../../src/workers/messages.ts';
-import type { WorkerPlace } from '../../src/workers/share.ts';
 import { Supervisor, type WorkerObserver } from '../../src/workers/supervisor.ts';
+import type { WorkerPlace } from '../../src/workers/worker-settings.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 interface FakeWorker extends WorkerObserver {
@@ -32,7 +32,7 @@ function setUp(count = 2) {
       };
     },
     onMessage: () => undefined,
-    onGone: () => undefined,
+    onEnded: () => undefined,
     onListening: () => undefined,
     report: (message) => reports.push(message),
     longestDrainMs: 40_000,

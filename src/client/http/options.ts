@@ -248,7 +248,7 @@ export function listenerProblems(
   const nameOf = (key: string): string => from[key] ?? flagOf(key);
   if (values.listen === undefined) {
     const idle = Object.keys(listenerOptions).filter((key) => key !== 'stdio' && from[key] !== undefined);
-    return idle.map((key) => `${nameOf(key)} has a meaning with --listen only`);
+    return idle.map((key) => `${nameOf(key)} needs --listen`);
   }
   const problems: string[] = [];
   const address = readAddress(values.listen);

@@ -107,9 +107,7 @@ describe('the options together', () => {
     'maxHeaders',
     'allowedOrigin',
   ])('the option --%s is refused without a listener', (key) => {
-    expect(problemsOf({}, { from: { [key]: `--${key}` } })).toEqual([
-      `--${key} has a meaning with --listen only`,
-    ]);
+    expect(problemsOf({}, { from: { [key]: `--${key}` } })).toEqual([`--${key} needs --listen`]);
   });
 
   it.each(['127.0.0.1:80', '127.9.9.9:80', 'localhost:80', '[::1]:80'])(

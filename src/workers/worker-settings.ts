@@ -1,11 +1,11 @@
 import type { ListenerSettings } from '../client/http/options.ts';
 
-/** The place of one worker among all workers. */
+/** The index of one worker among all workers, and what depends on it. */
 export interface WorkerPlace {
   /** From 0; a worker that replaces another takes over its index. */
   readonly index: number;
   readonly count: number;
-  /** The port in place of port 0; 0 where the system chooses it. */
+  /** The port that replaces port 0 of --listen; 0 if the operating system chooses it. */
   readonly port: number;
 }
 
@@ -26,7 +26,7 @@ export const partOf = (whole: number, { index, count }: WorkerPlace): number =>
 export function settingsOfWorker<T extends DividedSettings>(settings: T, place: WorkerPlace): T {
   const { listener, keepConnections } = settings;
   const maxConnections = partOf(settings.maxConnections, place);
-  // Without an idle connection each call of a worker would open one.
+  // With 0 idle connections, each call of a worker would open a connection.
   const keep = keepConnections === 0 ? 0 : Math.max(1, partOf(keepConnections, place));
   return {
     ...settings,
@@ -50,7 +50,7 @@ function listenerOfWorker(listener: ListenerSettings, place: WorkerPlace): Liste
   };
 }
 
-/** The variable that gives a worker its place. It is no setting, and is removed when it is read. */
+/** Passes its place to a worker. It is internal, and is removed when it has been read. */
 export const PLACE_VARIABLE = 'MCP_SIGV4_PROXY_WORKER';
 
 /** The place as text for the environment. Pure. */
@@ -65,8 +65,8 @@ export function readPlace(text: string): WorkerPlace {
 const INSTANCE = /(^|,)\s*(service\.instance\.id=[^,]*)/;
 
 /**
- * The value of OTEL_RESOURCE_ATTRIBUTES for one worker: two that send metrics under one identity
- * would overwrite each other's. Pure.
+ * The value of OTEL_RESOURCE_ATTRIBUTES for one worker: workers that send metrics with the
+ * same identity would overwrite each other's values. Pure.
  */
 export function resourceOfWorker(given: string, { index }: WorkerPlace, host: string): string {
   if (INSTANCE.test(given)) return given.replace(INSTANCE, `$1$2-${index}`);

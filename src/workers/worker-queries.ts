@@ -1,12 +1,12 @@
 import type { Clock } from '../core/time/clock.ts';
-import type { Question } from './messages.ts';
+import type { WorkerQuery } from './messages.ts';
 import type { WorkerSlot } from './supervisor.ts';
 
-/** A worker that is busy for longer keeps its former report. */
+/** Longest wait for an answer; after it, the last report of the worker stays in use. */
 const ANSWER_MS = 1_000;
 
-/** The questions of the primary process that its workers have not answered yet. */
-export class WorkerQuestions {
+/** The queries of the primary process that its workers have not answered yet. */
+export class WorkerQueries {
   readonly #clock: Clock;
   readonly #open = new Map<
     number,
@@ -19,7 +19,7 @@ export class WorkerQuestions {
   }
 
   /** @returns the answer, or undefined where none comes in time. */
-  ask(slot: WorkerSlot, what: Question): Promise<unknown> {
+  query(slot: WorkerSlot, what: WorkerQuery): Promise<unknown> {
     return new Promise((resolve) => {
       const id = this.#next++;
       const settle = (value: unknown): void => {
@@ -29,7 +29,7 @@ export class WorkerQuestions {
       };
       const late = this.#clock.schedule(ANSWER_MS, () => settle(undefined), { keepAlive: false });
       this.#open.set(id, { slot, settle });
-      if (!slot.process?.send({ type: 'ask', id, what })) settle(undefined);
+      if (!slot.process?.send({ type: 'query', id, what })) settle(undefined);
     });
   }
 
@@ -37,8 +37,8 @@ export class WorkerQuestions {
     this.#open.get(id)?.settle(value);
   }
 
-  /** A worker has ended: it answers nothing more. */
+  /** Settles all queries of a worker that has ended. */
   forget(slot: WorkerSlot): void {
-    for (const question of this.#open.values()) if (question.slot === slot) question.settle(undefined);
+    for (const query of this.#open.values()) if (query.slot === slot) query.settle(undefined);
   }
 }

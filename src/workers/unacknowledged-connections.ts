@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Worker } from 'node:cluster';
 
-/** A connection that has been accepted, and that no stream reads. */
+/** An accepted connection that no stream reads yet. */
 interface RawConnection {
   close(): void;
 }
@@ -15,11 +15,11 @@ interface ClusterMessage {
 }
 
 /**
- * The connections on their way to one worker. A worker acknowledges a connection before it reads
- * from it. If it dies first, `node:cluster` forgets the connection, whose client would wait for
- * ever (nodejs/node-v0.x-archive#7006): it is given to another worker, or closed.
+ * The connections that were sent to one worker, and that it has not acknowledged. If the worker
+ * dies, `node:cluster` forgets them and their clients hang (nodejs/node-v0.x-archive#7006). This
+ * class passes them to another worker, or closes them.
  */
-export class Handovers {
+export class UnacknowledgedConnections {
   readonly #child: ChildProcess;
   readonly #open = new Map<number, RawConnection>();
 
@@ -30,11 +30,11 @@ export class Handovers {
     this.#child.on('internalMessage', ({ cmd, ack }: ClusterMessage) => {
       if (cmd === CLUSTER && typeof ack === 'number') this.#open.delete(ack);
     });
-    // By then all acknowledgements were read, and no further connection is given to the worker.
+    // All acknowledgements have been read by then, and the worker gets no further connection.
     worker.on('disconnect', () => this.#redistribute(others()));
     // Node may not report the end of the channel while a connection is on its way.
     worker.on('exit', () => {
-      // Then `node:cluster` gives it no further connection from now on.
+      // If so, `node:cluster` sends it no further connection.
       const isRemoved = !worker.isConnected();
       setImmediate(() => setImmediate(() => this.#end(() => isRemoved && others())));
     });
@@ -52,10 +52,10 @@ export class Handovers {
     };
   }
 
-  /** After two turns of the event loop, in which all that the worker has written was read. */
+  /** Called after two turns of the event loop: by then, all that the worker wrote has been read. */
   #end(others: () => boolean): void {
     if (this.#child.connected) this.#child.disconnect();
-    // Node waits for the rest of a message, which no one will write; any message ends the wait.
+    // Node waits for the rest of a message that will never arrive; any message ends the wait.
     this.#child.emit('internalMessage', {});
     setImmediate(() => this.#redistribute(others()));
   }

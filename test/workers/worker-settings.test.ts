@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { partOf, placeText, readPlace, resourceOfWorker } from '../../src/workers/share.ts';
+import { partOf, placeText, readPlace, resourceOfWorker } from '../../src/workers/worker-settings.ts';
 
 describe('the part of a limit that one worker has', () => {
   it.each([
