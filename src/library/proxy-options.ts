@@ -243,21 +243,22 @@ export interface ProxyOptions {
   readonly rateBurst?: number | undefined;
   /**
    * URL of a Redis or Valkey server through which all processes with this URL share rateLimit
-   * and maxConcurrent: redis:// or rediss:// (TLS), redis+cluster:// or redis+sentinel://. The
-   * variable keeps a password out of process lists, the flag does not (default: each process has
+   * and maxConcurrent: redis:// or rediss:// (TLS), redis+cluster:// or redis+sentinel://. Set a
+   * URL with a password by the variable: process lists show flags (default: each process has
    * limits of its own)
    */
   readonly limits?: string | undefined;
   /**
-   * what each have a rateLimit and maxConcurrent of their own. account: the AWS account,
-   * whichever profiles sign for it; profile: the AWS profile; identity: the client of listen, by
-   * the name of its token; tool: the tool, per profile (one of account, profile, identity, tool;
-   * default: profile)
+   * which calls share one rateLimit and one maxConcurrent. account: calls signed for the same
+   * AWS account, by any profile; profile: calls of the same AWS profile; identity: calls of the
+   * same client of listen, by the name of its token; tool: calls of the same tool and profile
+   * (one of account, profile, identity, tool; default: profile)
    */
   readonly limitKey?: 'account' | 'profile' | 'identity' | 'tool' | undefined;
   /**
-   * number of processes that share limits at least; each takes that fraction of a limit while
-   * Redis cannot be used. More are counted while it can (an integer from 1 to 10000; default: 1)
+   * minimum number of processes that share limits. While Redis cannot be used, each process
+   * takes this fraction of every limit; while it can, further processes are counted (an integer
+   * from 1 to 10000; default: 1)
    */
   readonly limitReplicas?: number | undefined;
   /**

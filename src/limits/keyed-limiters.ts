@@ -4,9 +4,9 @@ import { targetOf } from '../core/pipeline/call-record.ts';
 import type { LimiterSet } from '../core/pipeline/limits.ts';
 import type { LimitKey } from './options.ts';
 
-/** Keys with a limiter of their own; calls with further keys share one. */
+/** The maximum number of keys with their own limiter. Calls with further keys share one. */
 const MAX_KEYS = 1_000;
-const REST = 'rest';
+const OVERFLOW_KEY = 'rest';
 
 export interface LimitKeyDeps {
   readonly limitKey: LimitKey;
@@ -89,7 +89,7 @@ export class KeyedLimiters<T> implements LimiterSet<T> {
   #get(wanted: string, profile: string): T {
     const known = this.#byKey.get(wanted);
     if (known !== undefined) return known;
-    if (this.#byKey.size >= MAX_KEYS && wanted !== REST) return this.#get(REST, profile);
+    if (this.#byKey.size >= MAX_KEYS && wanted !== OVERFLOW_KEY) return this.#get(OVERFLOW_KEY, profile);
     const created = this.#create(wanted);
     this.#byKey.set(wanted, created);
     const used = this.#byProfile.get(profile);

@@ -17,14 +17,14 @@ export const limitsOptions = {
       return 'problem' in read ? read.problem : undefined;
     },
     secrets: (value) => secretsOfUrl(value, 'MCP_PROXY_LIMITS'),
-    help: 'URL of a Redis or Valkey server through which all processes with this URL share --rate-limit and --max-concurrent: redis:// or rediss:// (TLS), redis+cluster:// or redis+sentinel://. The variable keeps a password out of process lists, the flag does not',
+    help: 'URL of a Redis or Valkey server through which all processes with this URL share --rate-limit and --max-concurrent: redis:// or rediss:// (TLS), redis+cluster:// or redis+sentinel://. Set a URL with a password by the variable: process lists show flags',
   }),
   limitKey: text({
     group: 'Backpressure',
     placeholder: 'what',
     choices: LIMIT_KEYS,
     fallback: 'profile',
-    help: 'what each have a --rate-limit and --max-concurrent of their own. account: the AWS account, whichever profiles sign for it; profile: the AWS profile; identity: the client of --listen, by the name of its token; tool: the tool, per profile',
+    help: 'which calls share one --rate-limit and one --max-concurrent. account: calls signed for the same AWS account, by any profile; profile: calls of the same AWS profile; identity: calls of the same client of --listen, by the name of its token; tool: calls of the same tool and profile',
   }),
   limitReplicas: integer({
     group: 'Backpressure',
@@ -33,7 +33,7 @@ export const limitsOptions = {
     min: 1,
     max: 10_000,
     fallback: 1,
-    help: 'number of processes that share --limits at least; each takes that fraction of a limit while Redis cannot be used. More are counted while it can',
+    help: 'minimum number of processes that share --limits. While Redis cannot be used, each process takes this fraction of every limit; while it can, further processes are counted',
   }),
 } as const;
 

@@ -1,6 +1,6 @@
 /**
- * The token bucket that replicas share, as a pure function. The script in `scripts.ts` does the
- * same inside Redis with Redis's clock; a test compares the two. Times are in microseconds.
+ * The token bucket that replicas share, as a pure function. The script in `redis-scripts.ts` does
+ * the same inside Redis with Redis's clock; a test compares the two. Times are in microseconds.
  */
 export interface BucketState {
   /** Below zero: that many turns are reserved. */
@@ -46,7 +46,7 @@ const ROUNDING = 1e-6;
 const SECOND_US = 1_000_000;
 
 /**
- * A bucket without history may be one that was lost: it starts with one turn, so that the loss
+ * A new bucket may replace one that Redis has lost: it starts with one turn, so that the loss
  * allows no second burst.
  */
 export const newBucket = (now: number, tokens = 1): BucketState => ({ tokens, at: now, until: 0, shift: 0 });

@@ -1,21 +1,21 @@
 import { Cluster, Redis } from 'ioredis';
 import type { RateCommand } from './rate-bucket.ts';
+import { LEASE_SCRIPT, RATE_SCRIPT, REPLICA_SCRIPT } from './redis-scripts.ts';
 import type { RedisTarget } from './redis-url.ts';
-import { LEASE_SCRIPT, RATE_SCRIPT, REPLICA_SCRIPT } from './scripts.ts';
 import type { LimitStore, StoreDeps } from './store.ts';
 
-/** A server that does not answer the handshake: calls use their local share meanwhile. */
+/** Time limit of the handshake; meanwhile, calls use the local share. */
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Between two attempts to connect. */
 const RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 2_000;
-/** The scratch lease of a probe, should the process end in the middle. */
+/** Lifetime of a probe's scratch lease, in case the process ends before it is released. */
 const PROBE_LEASE_US = 1_000_000;
 
 type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
-/** TLS checks the name of a node, which a lookup would replace by an address. */
-const lookUpNothing = (address: string, done: (error: null, address: string) => void): void =>
+/** Keeps the names of nodes, which TLS verifies; a lookup would replace them by addresses. */
+const skipLookup = (address: string, done: (error: null, address: string) => void): void =>
   done(null, address);
 
 /** Connects in the background: a command fails at once while there is no connection. */
@@ -42,9 +42,9 @@ function connect(target: RedisTarget, random: () => number): Redis | Cluster {
       redisOptions: common,
       enableOfflineQueue: false,
       clusterRetryStrategy: delayMs,
-      // A new attempt is another call's: this one has its local share at once.
+      // No retry within a call: it uses the local share at once.
       maxRedirections: 4,
-      ...(tls ? { dnsLookup: lookUpNothing } : {}),
+      ...(tls ? { dnsLookup: skipLookup } : {}),
     });
   }
   const single = { ...common, db, enableOfflineQueue: false, retryStrategy: delayMs };

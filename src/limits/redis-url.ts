@@ -1,4 +1,4 @@
-/** Where the replicas keep what they share, as `--limits` names it. */
+/** The Redis server of `--limits`, in which replicas share their limits. */
 export interface RedisTarget {
   readonly kind: 'single' | 'cluster' | 'sentinel';
   /** The server, the first nodes of the cluster, or the sentinels. */
@@ -13,7 +13,7 @@ export interface RedisTarget {
   readonly prefix: string;
 }
 
-/** The addresses of a cluster or of sentinels; more are a mistake. */
+/** The maximum number of addresses of a cluster or of sentinels. */
 const MAX_NODES = 32;
 const DEFAULT_PORT = 6_379;
 const DEFAULT_SENTINEL_PORT = 26_379;
@@ -51,10 +51,10 @@ export function readRedisUrl(text: string): { readonly target: RedisTarget } | {
     return { problem: `must end with the number of a database from 0 to ${MAX_DATABASE}, or without one` };
   }
   if (kind === 'cluster' && Number(database) > 0)
-    return { problem: 'must name no database: a cluster has one' };
+    return { problem: 'must not name a database: a cluster has only one' };
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => name !== 'prefix');
-  if (unknown !== undefined) return { problem: 'must have no other parameter than prefix' };
+  if (unknown !== undefined) return { problem: 'must have no query parameter except prefix' };
   const prefix = parameters.get('prefix') ?? DEFAULT_PREFIX;
   if (!PREFIX.test(prefix)) {
     return { problem: 'must have a prefix of 1 to 64 letters, digits and the characters . : / _ -' };

@@ -11,24 +11,24 @@ import {
 import type { Clock, Timer } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
 import { type OverloadedError, overloadedAt } from '../layers/backpressure.ts';
-import { type Link, LOCAL } from './link.ts';
+import { LOCAL, type StoreLink } from './store-link.ts';
 
-/** A replica that has died holds its leases for so long. */
+/** Lifetime of a lease that is not renewed, such as one of a replica that has died. */
 const LEASE_MS = 15_000;
-/** Twice within the life of a lease, so that one lost renewal costs nothing. */
+/** A lease is renewed twice within its lifetime, so that one renewal may fail. */
 const RENEW_MS = 5_000;
-/** Asks again after so long, where no other replica reports a free lease. */
+/** Interval of polling for a free lease, if no other replica reports one. */
 const POLL_MS = 250;
-/** A waiting replica that is not heard of for so long loses its place. */
+/** A waiting replica that has not polled for this long loses its place. */
 const PATIENCE_MS = 1_500;
-/** Leases asked for, renewed or given back by one operation. */
+/** Leases that one operation requests, renews or returns. */
 const MAX_LEASES = 64;
 
 export interface SharedConcurrencyDeps {
   readonly key: string;
   /** The name of this replica. */
   readonly replica: string;
-  readonly link: Link;
+  readonly link: StoreLink;
   readonly options: LimiterOptions;
 }
 
@@ -49,7 +49,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   readonly #held = new Set<string>();
   readonly #freed: string[] = [];
   #next = 0;
-  #asking = false;
+  #requesting = false;
   /** The store has no free lease, and this replica has its place among those that wait. */
   #full = false;
   #poll: Timer | undefined;
@@ -87,7 +87,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
       ms,
       refusal: () => this.#overloaded('queue_timeout'),
     });
-    if (!this.#full) void this.#ask();
+    if (!this.#full) void this.#requestLeases();
     return slot;
   }
 
@@ -97,14 +97,14 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     this.#left();
   }
 
-  /** Another replica has given back a lease, and it is this one's turn. */
+  /** Another replica has returned a lease, and it is the turn of this one. */
   wake(): void {
-    if (this.#queue.size > 0) void this.#ask();
+    if (this.#queue.size > 0) void this.#requestLeases();
   }
 
-  async #ask(): Promise<void> {
-    if (this.#asking) return;
-    this.#asking = true;
+  async #requestLeases(): Promise<void> {
+    if (this.#requesting) return;
+    this.#requesting = true;
     this.#poll?.cancel();
     this.#poll = undefined;
     this.#full = false;
@@ -117,7 +117,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
       }
       if (granted < wanted) this.#becomeFull();
     }
-    this.#asking = false;
+    this.#requesting = false;
   }
 
   /** @returns how many of the leases this process has now. */
@@ -138,7 +138,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     return Math.min(leases.length, Math.max(0, share - this.#held.size));
   }
 
-  /** The queue begins now: it holds as many as it may, and asks again from time to time. */
+  /** Starts polling for free leases. */
   #becomeFull(): void {
     const { queueSize, clock } = this.#deps.options;
     const reason = queueSize === 0 ? 'concurrency_limit' : 'queue_full';
@@ -146,7 +146,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     if (this.#queue.size === 0) return;
     this.#full = true;
     const ms = POLL_MS * (0.75 + clock.random() / 2);
-    this.#poll = clock.schedule(ms, () => void this.#ask());
+    this.#poll = clock.schedule(ms, () => void this.#requestLeases());
   }
 
   /** A caller has left the queue: without any, this replica must not keep its place. */
@@ -184,7 +184,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
       // A lease that cannot be given back ends by itself.
       await link.run(key, (store) => store.release(key, leases.slice(at, at + MAX_LEASES)));
     }
-    if (this.#queue.size > 0) void this.#ask();
+    if (this.#queue.size > 0) void this.#requestLeases();
   }
 
   async #renewLater(): Promise<void> {

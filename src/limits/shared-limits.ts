@@ -2,12 +2,12 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Events } from '../core/pipeline/events.ts';
 import type { ConcurrencyLimiter, LimiterOptions, RateLimiter } from '../core/pipeline/limits.ts';
 import type { Clock } from '../core/time/clock.ts';
-import { Link } from './link.ts';
 import type { BucketLimit } from './rate-bucket.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { SharedConcurrency } from './shared-concurrency.ts';
 import { SharedRate } from './shared-rate.ts';
 import type { LimitStore, StoreDeps } from './store.ts';
+import { StoreLink } from './store-link.ts';
 
 export interface SharedLimitsOptions {
   /** The place of the store, for texts. */
@@ -21,12 +21,12 @@ export interface SharedLimitsOptions {
   readonly events: Events;
 }
 
-/** Characters of a hash that tell endpoints apart. */
+/** Characters of the hash of an endpoint in keys. */
 const HASH_CHARACTERS = 12;
 
 /** The limits that this process shares with others. Connects to their store with the first call. */
 export class SharedLimits {
-  readonly #link: Link;
+  readonly #link: StoreLink;
   readonly #options: SharedLimitsOptions;
   readonly #replica = randomUUID().slice(0, 18);
   readonly #scope: string;
@@ -40,7 +40,7 @@ export class SharedLimits {
       .update(`${endpoint.origin}${endpoint.pathname}${endpoint.search}`)
       .digest('hex')
       .slice(0, HASH_CHARACTERS);
-    this.#link = new Link({
+    this.#link = new StoreLink({
       open: async () =>
         open({
           replica: this.#replica,

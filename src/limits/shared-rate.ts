@@ -3,7 +3,6 @@ import { AheadQueue, type Share } from '../core/pipeline/fair-queue.ts';
 import type { RateLimiter, RateTurn } from '../core/pipeline/limits.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
-import { type Link, LOCAL } from './link.ts';
 import {
   applyRate,
   type BucketLimit,
@@ -13,20 +12,21 @@ import {
   type RateCommand,
   type Reservation,
 } from './rate-bucket.ts';
+import { LOCAL, type StoreLink } from './store-link.ts';
 
-/** Longest wait: clients give up after 60 s and should see the reason first. */
+/** Longest wait. Clients time out after 60 s, and should receive the reason before. */
 const MAX_WAIT_MS = 30_000;
-/** Time beyond the foreseen wait; other replicas may have come between. */
+/** Added to the predicted wait, because other replicas may take turns meanwhile. */
 const LATE_MS = 1_000;
 /** Upper bound for a pause that a server requests. */
 const MAX_PAUSE_MS = 300_000;
-/** Turns taken by one operation: more would give one replica a burst that others wait for. */
+/** Turns that one operation takes: with more, one replica could take the burst of all others. */
 const MAX_TAKEN = 32;
 
 export interface SharedRateDeps {
   readonly key: string;
   readonly limit: BucketLimit;
-  readonly link: Link;
+  readonly link: StoreLink;
   readonly clock: Clock;
   /** Reports, once, that another replica has another limit. */
   readonly onOtherLimit: (other: string) => void;

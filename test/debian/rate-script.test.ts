@@ -11,7 +11,7 @@ import {
   type RateCommand,
   type Reservation,
 } from '../../src/limits/rate-bucket.ts';
-import { RATE_SCRIPT } from '../../src/limits/scripts.ts';
+import { RATE_SCRIPT } from '../../src/limits/redis-scripts.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { fc } from '../support/property.ts';
 

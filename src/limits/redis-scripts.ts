@@ -65,7 +65,7 @@ return {granted, wait, ready, shift, other}`;
  * `enter` returns how many leases it has granted, in the order of their names.
  *
  * A replica that waits gets a lease only before those that came later, and goes to the end with
- * each: a busy replica does not keep the others out. One that is not heard of loses its place.
+ * each grant: a busy replica does not starve the others. One that stops polling loses its place.
  */
 export const LEASE_SCRIPT = `${NOW}
 local me = ARGV[2]
@@ -85,11 +85,11 @@ if ARGV[1] == 'enter' then
   local ttl, patience = tonumber(ARGV[4]), tonumber(ARGV[5])
   local ahead = redis.call('ZRANK', KEYS[2], me) or redis.call('ZCARD', KEYS[2])
   local free = tonumber(ARGV[3]) - redis.call('ZCARD', KEYS[1]) - ahead
-  local asked = #ARGV - 6
-  local granted = math.max(0, math.min(asked, free))
+  local wanted = #ARGV - 6
+  local granted = math.max(0, math.min(wanted, free))
   for i = 1, granted do redis.call('ZADD', KEYS[1], now + ttl, ARGV[6 + i]) end
   if granted > 0 then leave() end
-  if patience > 0 and (granted < asked or ARGV[6] == '1') then
+  if patience > 0 and (granted < wanted or ARGV[6] == '1') then
     redis.call('ZADD', KEYS[2], 'NX', now, me)
     redis.call('ZADD', KEYS[3], now + patience, me)
   end

@@ -3,37 +3,37 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 import type { LimitStore } from './store.ts';
 
-/** A slower answer counts as none: the call has waited long enough and takes its local share. */
+/** Time limit of one operation; after it, the call uses the local share. */
 const OPERATION_MS = 500;
 /** The first operation loads the client library and connects, possibly to several servers. */
 const FIRST_OPERATION_MS = 2_000;
 /**
- * A timer that fires so late shows that this process was paused; the answer may be there already.
+ * A timer that fires this late shows that the process was paused: the answer may have arrived.
  */
 const LATE_MS = 250;
-/** Between two tests whether the store works again. */
+/** Delay between two probes of a store that failed. */
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
 /**
- * A store that fails again so soon after it worked is tested less often, so that the log stays
+ * A store that fails again this soon after it recovered is probed less often, so that the log stays
  * short.
  */
 const RELAPSE_MS = 10_000;
 const MAX_RELAPSE_RETRY_MS = 30_000;
 /**
- * After the return of the store, other processes may use their shares until their next test of it.
+ * After the store has recovered, other processes may use their local shares until their next probe.
  */
 const RETURN_MS = MAX_RETRY_MS + OPERATION_MS;
-/** How long a replica counts without a sign of life. */
+/** A replica counts until this long after its last heartbeat. */
 const REPLICA_TTL_MS = 15_000;
 const BEAT_MS = 5_000;
 
-export interface LinkDeps {
+export interface StoreLinkDeps {
   /** Connects in the background; its commands fail while there is no connection. */
   readonly open: () => Promise<LimitStore>;
   /** The host of the store, for texts. */
   readonly where: string;
-  /** How many processes share the limits at least. */
+  /** The minimum number of processes that share the limits. */
   readonly minReplicas: number;
   readonly clock: Clock;
   readonly events: Events;
@@ -43,15 +43,16 @@ export interface LinkDeps {
 export const LOCAL = Symbol('local');
 
 /**
- * The way to the store, and the decision whether it is used: in doubt each process has its share.
+ * Runs operations on the store, and decides whether it is used. While it fails, each process uses
+ * a local share of each limit.
  */
-export class Link {
-  readonly #deps: LinkDeps;
+export class StoreLink {
+  readonly #deps: StoreLinkDeps;
   #store: LimitStore | undefined;
   /** Undefined before the first operation. */
   #opening: Promise<void> | undefined;
   #mode: 'new' | 'shared' | 'local' = 'new';
-  /** Counts the changes of `#mode`: what was reserved before one is void after it. */
+  /** Incremented with each change of `#mode`, which invalidates earlier reservations. */
   #epoch = 0;
   #replicas: number;
   #retryMs = RETRY_MS;
@@ -67,7 +68,7 @@ export class Link {
   #cause: string | undefined;
   readonly #onReturn: (() => void)[] = [];
 
-  constructor(deps: LinkDeps) {
+  constructor(deps: StoreLinkDeps) {
     this.#deps = deps;
     this.#replicas = deps.minReplicas;
   }
@@ -120,13 +121,13 @@ export class Link {
       const store = this.#store;
       return store ? await this.#within(operation(store)) : LOCAL;
     } catch (error) {
-      // An operation of before a change says nothing about the time after it.
+      // The failure of an operation from before a change of mode does not count.
       if (epoch === this.#epoch) this.#useLocal(error, key);
       return LOCAL;
     }
   }
 
-  /** Leaves the other replicas, and ends the connections. */
+  /** Removes this replica from the store, and closes the connections. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#timer?.cancel();
