@@ -42,11 +42,7 @@ export class Leaving {
 
   /** Whether the response to the request that has just arrived is the last. */
   isLast(socket: Socket): boolean {
-    return this.#closesAll || this.isQuiet(socket);
-  }
-
-  /** Whether the connection has had no request for `QUIET_MS`; false for one without a request. */
-  isQuiet(socket: Socket): boolean {
+    if (this.#closesAll) return true;
     const since = this.#idleSince.get(socket);
     return since !== undefined && this.#clock.monotonic() - since >= QUIET_MS;
   }

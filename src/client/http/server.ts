@@ -425,7 +425,6 @@ export class HttpListener {
     const { clock } = this.#options;
     await waitForQuietTurn(clock);
     const closed = this.#stop();
-    this.#closeIdle((socket) => this.#leaving?.isQuiet(socket) === true);
     this.#closeAfterResponse();
     await settleWithin(clock, QUIET_MS, closed);
     // In such a turn, all requests that have arrived were read.
@@ -457,8 +456,8 @@ export class HttpListener {
     return this.#server ? sockets.filter((socket) => this.#active.isIdle(socket)) : [];
   }
 
-  #closeIdle(isDue: (socket: Socket) => boolean = () => true): void {
-    for (const socket of this.#idleSockets()) if (isDue(socket)) socket.destroy();
+  #closeIdle(): void {
+    for (const socket of this.#idleSockets()) socket.destroy();
   }
 
   /** Reports not ready, closes idle connections, and each other one after its next response. */
