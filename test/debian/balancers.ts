@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +62,8 @@ const isOpen = (port: number): Promise<boolean> =>
 export interface RunningBalancer {
   readonly url: string;
   readonly pid: number;
+  /** Lines of nginx about calls that failed; retried connections and ended streams are left out. */
+  errors(): string[];
   stop(): Promise<void>;
 }
 
@@ -87,5 +89,10 @@ export async function startDebianBalancer(
     if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  return { url: `http://127.0.0.1:${port}/mcp`, pid: child.pid ?? 0, stop };
+  const errors = (): string[] => {
+    const log = join(folder, 'error.log');
+    const lines = existsSync(log) ? readFileSync(log, 'utf8').split('\n') : [];
+    return lines.filter((line) => line !== '' && !/\(111: |"GET \/mcp/.test(line));
+  };
+  return { url: `http://127.0.0.1:${port}/mcp`, pid: child.pid ?? 0, errors, stop };
 }

@@ -19,12 +19,12 @@ const available = BALANCERS.filter((name) => balancerProgram(name));
 it.each(available)(
   'behind %s, replacing both replicas with SIGTERM fails no call of SDK clients',
   async (balancer: BalancerName) => {
-    const { calls, failed, wrong } = await runRollouts({
+    const { calls, failed, wrong, balancerErrors } = await runRollouts({
       balancer,
       signal: 'SIGTERM',
       replacements: 2 * ROLLOUTS,
     });
-    expect({ failed, wrong }).toEqual({ failed: [], wrong: [] });
+    expect({ failed, wrong, balancerErrors }).toEqual({ failed: [], wrong: [], balancerErrors });
     expect(calls).toBeGreaterThan(400);
   },
   120_000 * ROLLOUTS,

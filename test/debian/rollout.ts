@@ -26,6 +26,8 @@ export interface RolloutResult {
   readonly failed: readonly string[];
   /** Calls with a result that did not run exactly once, and calls that ran twice. */
   readonly wrong: readonly string[];
+  /** Lines of nginx about failed calls. */
+  readonly balancerErrors: readonly string[];
 }
 
 /** The token of a call, which the server counts. */
@@ -110,8 +112,9 @@ export async function runRollouts({
   await Promise.all(callers);
   for (const [token, times] of ran) if (times > 1) wrong.push(`${token} ran ${times} times`);
   await Promise.all(clients.map((client) => client.close()));
+  const balancerErrors = balancer.errors();
   await balancer.stop();
   for (const { bin } of replicas) await bin.dispose();
   await server.close();
-  return { calls, failed, wrong };
+  return { calls, failed, wrong, balancerErrors };
 }
