@@ -18,14 +18,14 @@ export interface HandlerOptions {
    */
   readonly listenIssuer?: string | undefined;
   /**
-   * audience of which access tokens of listenIssuer must name one: as a rule the URL of the
-   * listener as clients use it, which is then named in its protected resource metadata. For
-   * tokens without an audience, as of Amazon Cognito: the id of the client
+   * audience that access tokens of listenIssuer must name; of several audiences, at least one.
+   * Usually the URL at which clients reach the listener, which its protected resource metadata
+   * then contains. For tokens of Amazon Cognito, which have no audience: the client id
    */
   readonly listenAudience?: string | readonly string[] | undefined;
   /**
-   * scope that access tokens of listenIssuer must contain; of several scopes, each one. Named in
-   * the protected resource metadata
+   * scope that access tokens of listenIssuer must contain; of several scopes, each one. The
+   * protected resource metadata names the required scopes
    */
   readonly listenScope?: string | readonly string[] | undefined;
   /**

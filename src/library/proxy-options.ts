@@ -71,13 +71,13 @@ export interface ProxyOptions {
    */
   readonly oauthPrivateKey?: string | undefined;
   /**
-   * scope to request with auth oauth; scopes that the server asks for later are added (default:
-   * what the server asks for)
+   * scope to request with auth oauth; scopes that the server requests later are added (default:
+   * the scopes that the server requests)
    */
   readonly oauthScope?: string | readonly string[] | undefined;
   /**
    * the only authorization server that auth oauth may use; required with a client secret
-   * (default: what the server names)
+   * (default: the one that the server names)
    */
   readonly oauthIssuer?: string | undefined;
   /**
@@ -87,8 +87,8 @@ export interface ProxyOptions {
    */
   readonly oauthFlow?: 'code' | 'client-credentials' | 'device' | undefined;
   /**
-   * URL that the browser returns to after the login; without a port, a free one is used. To be
-   * set to what is registered for oauthClientId (default: http://127.0.0.1/callback)
+   * URL that the browser returns to after the login; without a port, a free port is used. Must
+   * be a URL that is registered for oauthClientId (default: http://127.0.0.1/callback)
    */
   readonly oauthRedirectUri?: string | undefined;
   /**

@@ -107,7 +107,7 @@ export class AutoAuthorizer implements Authorizer {
     this.#chosen?.close();
   }
 
-  /** The authorizer of the derived kind, also where another profile derived it. */
+  /** The authorizer of the derived kind, even if another profile derived it. */
   get #authorizer(): Authorizer | undefined {
     const { shared, create } = this.#options;
     if (this.#chosen || shared.kind === undefined || this.#closed) return this.#chosen;

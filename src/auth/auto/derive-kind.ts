@@ -13,14 +13,14 @@ export interface KindSettings {
   readonly signing: { readonly kind: 'sigv4' | 'sigv4a' } | { readonly problems: readonly string[] };
 }
 
-/** The derived kind with its evidence; or an error text; undefined: the refusal shows nothing. */
+/** The derived kind with its evidence, or an error text; undefined if the refusal shows no kind. */
 export type Derivation =
   | { readonly kind: DerivedKind; readonly because: string }
   | { readonly problem: string }
   | undefined;
 
 const CHOICE = 'Choose one with --auth sigv4, sigv4a, oauth or bearer.';
-/** A scheme is a word; a server may send anything. */
+/** Characters of a scheme in an error: a server may send any text. */
 const MAX_SCHEME_CHARACTERS = 40;
 
 /** Derives the kind of authentication from the refusal of a request without credentials. Pure. */

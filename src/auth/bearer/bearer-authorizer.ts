@@ -20,7 +20,7 @@ export interface BearerAuthorizerOptions {
   readonly onIdentityChange: () => void;
 }
 
-/** Between two runs of a source that returns the same token shortly before its end. */
+/** Delay between two runs of a source that returns the same token shortly before it expires. */
 export const RENEWAL_PAUSE_MS = 30_000;
 
 interface CachedToken {
@@ -67,7 +67,7 @@ export class BearerAuthorizer implements Authorizer<BearerToken> {
     const usable = cached && !this.#isOver(cached) ? cached.token : undefined;
     return this.#read(signal).catch((error: unknown) => {
       signal.throwIfAborted();
-      // An edit that leaves no token does not take the last one away.
+      // If an edit leaves no token, the last token stays in use.
       if (usable === undefined || this.#closed) throw error;
       this.#reportRenewalFailure(error);
       return usable;
@@ -146,7 +146,7 @@ export class BearerAuthorizer implements Authorizer<BearerToken> {
     events.emit({ type: 'credentials.refresh-failed', profile, message: causeText(error) });
   }
 
-  /** One read for all callers; `signal` ends only the wait of this one. A failure is not kept. */
+  /** Single flight: all callers share one read, and `signal` ends only the wait of this caller. */
   #read(signal: AbortSignal): Promise<BearerToken> {
     if (this.#closed) return Promise.reject(shuttingDown());
     return abortable(this.#begin(), signal);
@@ -190,8 +190,8 @@ export class BearerAuthorizer implements Authorizer<BearerToken> {
   }
 
   /**
-   * Only of sources that return a new token by then. A token that arrives expired is used all the
-   * same: perhaps the clock of this machine is wrong, and the server decides.
+   * Undefined for sources that cannot renew a token. A token that arrives expired is used too,
+   * because the clock of this machine may be wrong: the server decides.
    */
   #timesOf({ claims }: BearerToken): CachedToken['times'] {
     const { source, clock } = this.#options;

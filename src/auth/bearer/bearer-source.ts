@@ -18,7 +18,7 @@ export interface BearerSourceDeps {
   readonly clock: Clock;
 }
 
-/** The source that the options name; they have been checked. */
+/** The source that the options name. Requires valid options. */
 export function bearerSourceOf(
   { bearerTokenEnv, bearerTokenFile, bearerCommand }: BearerValues,
   { env, variables, clock }: BearerSourceDeps,
@@ -31,7 +31,7 @@ export function bearerSourceOf(
 }
 
 export interface BearerSource {
-  /** The place, as the object of a sentence: `the file /run/token`. */
+  /** Where the token comes from, as a noun phrase: `the file /run/token`. */
   readonly origin: string;
   /** The instruction for a token that is missing or rejected, as a sentence. */
   readonly remedy: string;
@@ -66,14 +66,14 @@ function fileSource(path: string): BearerSource {
     renews: false,
     changed: () => stamps !== undefined && !unchanged(stamps),
     read() {
-      // Stamped before reading: a change during the read is found next time.
+      // The stamp is read before the file, so that the next call finds a change during the read.
       stamps = stampFiles([path]);
       return readTokenFile(path);
     },
   };
 }
 
-/** Opening a FIFO or a device would wait for its other end. */
+/** Refuses FIFOs and devices: opening one would wait for its other end. */
 function readTokenFile(path: string): string {
   const fd = opened(path);
   try {

@@ -16,9 +16,9 @@ export function readCommand(value: string): CommandLine | { readonly problem: st
       if (program !== undefined && program !== '') return [program, ...args];
     }
   } catch {
-    // Falls through to the problem.
+    // Reported below.
   }
-  return { problem: 'must be a JSON array of texts, the program first, such as ["gcloud","auth"]' };
+  return { problem: 'must be a JSON array of strings, the program first, such as ["gcloud","auth"]' };
 }
 
 /** Values of flags whose name suggests a secret: `--client-secret x`. */

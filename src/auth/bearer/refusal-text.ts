@@ -3,7 +3,7 @@ import { bearerChallengeIn } from '../www-authenticate.ts';
 import type { BearerSource } from './bearer-source.ts';
 import type { BearerToken } from './token.ts';
 
-/** A server may write a long text into its challenge. */
+/** Characters of the server's text in an error: a challenge may be long. */
 const MAX_SHOWN_CHARACTERS = 200;
 
 export interface RefusedToken {
@@ -17,7 +17,7 @@ export interface RefusedToken {
 }
 
 /**
- * The error text for a refusal of a bearer token; undefined: the general text fits. Pure.
+ * The error text for a refusal of a bearer token; undefined if the general text fits. Pure.
  * @param host - of the endpoint.
  */
 export function explainBearerRefusal(

@@ -3,7 +3,7 @@ import { isObject } from '../../core/jsonrpc/message.ts';
 import type { Credential } from '../authorizer.ts';
 import type { Principal } from '../credentials/credentials.ts';
 
-/** Servers accept about this much in all headers together. */
+/** Servers accept about this much for all headers together. */
 export const MAX_TOKEN_CHARACTERS = 16 * 1024;
 
 /** A bearer token, as RFC 6750 names it. Immutable. */
@@ -55,7 +55,7 @@ export function claimsOf(token: string): TokenClaims | undefined {
     issuer: text(iss),
     subject: text(sub),
     client: text(clientId) ?? text(azp),
-    // Beyond the range of dates it does not expire.
+    // A time beyond the range of dates means that the token does not expire.
     expiresAt: Number.isNaN(new Date(expiresAt).getTime()) ? undefined : expiresAt,
   };
 }
@@ -69,7 +69,7 @@ function objectIn(part: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Without a subject each token may belong to another identity. */
+/** Tokens without a subject count as different identities. */
 function principalOf(token: string, claims: TokenClaims | undefined): Principal {
   if (claims?.subject !== undefined)
     return JSON.stringify(['bearer', claims.issuer, claims.subject, claims.client]);

@@ -38,16 +38,16 @@ export interface TokenSource {
   readonly renewal: string;
 }
 
-/** The identity of a login: a renewal keeps it, the next login has another. */
+/** The identity of a login. Renewed tokens keep it; the next login has another. */
 export const loginPrincipal = ({ login, endpoint }: LoginRecord): string => `oauth ${login ?? endpoint}`;
 
 /** The identity of a client that authenticates as itself. */
 export const clientPrincipal = (clientId: string): string => `oauth client ${clientId}`;
 
-/** The characters of a Bearer token (RFC 6750, section 2.1), and those of less strict servers. */
+/** Visible ASCII: RFC 6750, section 2.1 permits fewer characters, but some servers use others. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
-/** Between two renewals after refusals: a server that refuses every token must cause no storm. */
+/** Shortest time between renewals after refusals: a server may refuse every token. */
 export const MIN_RENEWAL_INTERVAL_MS = 10_000;
 
 /**
@@ -60,7 +60,7 @@ export function accessTokenOf(tokens: HeldTokens, principal: string): AccessToke
     ? 'contains characters that no HTTP header can carry'
     : type.toLowerCase() === 'bearer'
       ? undefined
-      : 'is no Bearer token';
+      : 'is not a Bearer token';
   if (problem !== undefined) {
     const message = `The authorization server issued an access token that ${problem}. Its operators have to correct that.`;
     throw new ProxyError('no-credentials', message, { sent: 'no' });

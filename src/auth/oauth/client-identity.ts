@@ -80,7 +80,7 @@ export async function obtainClient(
       fetchFn: fetch,
     });
   const registered = await register(scope === undefined ? {} : { scope }).catch((error: unknown) => {
-    // Some servers register no scopes of resources, but grant them.
+    // Some servers refuse to register scopes of resources, although they grant them.
     if (scope !== undefined && error instanceof sdk.RegistrationRejectedError) return register({});
     throw error;
   });
@@ -105,7 +105,7 @@ export function clientMetadata(
   };
 }
 
-/** A program on a user's machine keeps no secret; some servers register no client without one. */
+/** `none` if the server permits it, because a program on a user's machine cannot keep a secret. */
 const authMethod = (supported: readonly string[] | undefined): string =>
   !supported || supported.includes('none')
     ? 'none'

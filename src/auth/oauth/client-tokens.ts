@@ -23,8 +23,8 @@ import {
 import { requestTokens } from './token-requests.ts';
 
 /**
- * The tokens of `--oauth-flow client-credentials`. Kept in memory only: a new process obtains its
- * own without a person.
+ * The tokens of `--oauth-flow client-credentials`. They are kept in memory only,
+ * because a new process obtains its own without a user.
  */
 export class ClientTokens implements TokenSource {
   readonly #options: TokenSourceOptions;
@@ -63,7 +63,7 @@ export class ClientTokens implements TokenSource {
 
   async current(signal: AbortSignal): Promise<AccessToken | undefined> {
     const token = this.#token;
-    // The first request is sent without a token: the answer names the metadata and the scopes.
+    // The first request has no token, because its answer names the metadata and the scopes.
     if (!token) return this.#challenge ? abortable(this.#request(), signal) : undefined;
     if (!this.#isRenewalDue(token)) return token;
     const { clock, events, settings } = this.#options;

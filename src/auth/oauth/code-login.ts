@@ -13,7 +13,7 @@ export interface LoginResult {
   readonly client: RegisteredClient;
 }
 
-/** The login in a browser that waits for the user. */
+/** A login in a browser that waits for the user. */
 export interface PendingLogin<T = unknown> {
   /** The page where the user logs in. */
   readonly url: string;
@@ -21,7 +21,7 @@ export interface PendingLogin<T = unknown> {
   readonly redirectUrl: string;
   /** Resolves when the user has logged in and `keep` has resolved. */
   readonly result: Promise<T>;
-  /** Ends the login unless it is over. */
+  /** Cancels the login if it has not ended. */
   cancel(reason: Error): void;
 }
 
@@ -74,7 +74,12 @@ export async function beginCodeLogin<T>(
       const received = { client, redirectUri, codeVerifier, scope, response };
       return keep({ client, tokens: await exchange(deps, discovery, received) });
     });
-    return { url: authorizationUrl.href, redirectUrl: redirectUri, cancel, result: shown(result, server) };
+    return {
+      url: authorizationUrl.href,
+      redirectUrl: redirectUri,
+      cancel,
+      result: withOutcomePage(result, server),
+    };
   } catch (error) {
     await server.finish({ ok: false, text: '' });
     throw error;
@@ -82,7 +87,7 @@ export async function beginCodeLogin<T>(
 }
 
 /** Shows the outcome in the browser before it is returned. */
-async function shown<T>(result: Promise<T>, server: RedirectServer): Promise<T> {
+async function withOutcomePage<T>(result: Promise<T>, server: RedirectServer): Promise<T> {
   try {
     const login = await result;
     await server.finish({ ok: true, text: 'You can close this window and return to the MCP client.' });
@@ -108,7 +113,7 @@ async function exchange(
   { client, redirectUri, codeVerifier, scope, response }: CodeExchange,
 ): Promise<StoredOAuthTokens> {
   const iss = response.get('iss') ?? undefined;
-  // First: the rest of a response of another issuer is not shown (RFC 9207).
+  // Checked first: nothing of a response from another issuer may be shown (RFC 9207).
   sdk.validateAuthorizationResponseIssuer({
     iss,
     expectedIssuer: metadata?.issuer,
@@ -132,13 +137,14 @@ async function exchange(
     ...(addClientAuthentication ? { addClientAuthentication } : {}),
     fetchFn: fetch,
   });
-  // Without a scope in the answer, it is the requested one (RFC 6749, section 5.1).
+  // An answer without a scope grants the requested scope (RFC 6749, section 5.1).
   const requested = scope === undefined ? {} : { scope };
   return { ...requested, ...tokens, issuer: metadata?.issuer ?? authorizationServer };
 }
 
 /**
- * Listens where the known client is registered; if that port is taken, elsewhere as another client.
+ * Listens at the redirect URI of the known client. If its port is in use, listens at another port,
+ * for which a new client is registered.
  */
 async function openServer(
   { settings }: OAuthDeps,
@@ -157,7 +163,7 @@ async function openServer(
       const server = await openRedirectServer(redirectUri, state, Number(new URL(registered).port));
       return { server, client: known };
     } catch {
-      // Another program has the port.
+      // Another program uses the port.
     }
   }
   return { server: await openRedirectServer(redirectUri, state), client: undefined };

@@ -10,14 +10,14 @@ import type { OAuthDeps } from './oauth-deps.ts';
 import { oauthUrlProblem } from './oauth-urls.ts';
 import { requestTokens } from './token-requests.ts';
 
-/** RFC 8628: where the server names no interval, and what `slow_down` adds. */
+/** The default interval, and the increase after `slow_down` (RFC 8628, section 3.5). */
 const POLL_S = 5;
-/** A server that names a longer interval would make the user wait after the login. */
+/** With a longer interval, the user would wait after the login. */
 const MAX_POLL_S = 60;
-/** The longest life of a user code that is waited for. */
+/** Longest wait for the user, even if the code lives longer. */
 const MAX_LIFE_S = 1_800;
 
-/** The code that the user types, and the page for it. */
+/** The code that the user types, and the page where it is typed. */
 export interface DevicePrompt {
   readonly userCode: string;
   readonly verificationUri: string;
@@ -51,7 +51,7 @@ export async function loginWithDevice(
 ): Promise<LoginResult> {
   const { clock, signal, scope } = options;
   const client = await deviceClient(deps, discovery, options.known, scope);
-  const started = await startDevice(deps, discovery, client, scope);
+  const started = await requestDeviceAuthorization(deps, discovery, client, scope);
   options.show(started.prompt);
   const endAt = clock.monotonic() + started.lifeS * 1_000;
   for (let pollS = started.pollS; clock.monotonic() < endAt; ) {
@@ -79,19 +79,19 @@ async function deviceClient(
   return obtainClient(deps, discovery, { flow: 'device', redirectUri: undefined, scope });
 }
 
-interface StartedDevice {
+interface DeviceAuthorization {
   readonly prompt: DevicePrompt;
   readonly deviceCode: string;
   readonly lifeS: number;
   readonly pollS: number;
 }
 
-async function startDevice(
+async function requestDeviceAuthorization(
   deps: OAuthDeps,
   discovery: Discovery,
   client: RegisteredClient,
   scope: string | undefined,
-): Promise<StartedDevice> {
+): Promise<DeviceAuthorization> {
   const { settings, sdk } = deps;
   const url = deviceEndpoint(discovery);
   if (url === undefined)
@@ -102,10 +102,10 @@ async function startDevice(
   const form = { ...(scope ? { scope } : {}), ...(resource === undefined ? {} : { resource }) };
   const response = await postForm(deps, url, form, client, metadata);
   if (!response.ok) throw await sdk.parseErrorResponse(response);
-  return readStart(await response.json(), settings.endpoint);
+  return readDeviceAuthorization(await response.json(), settings.endpoint);
 }
 
-function readStart(answer: unknown, endpoint: URL): StartedDevice {
+function readDeviceAuthorization(answer: unknown, endpoint: URL): DeviceAuthorization {
   const fields = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>;
   const text = (name: string): string | undefined => {
     const value = fields[name];

@@ -11,7 +11,7 @@ import type { OAuthSdk } from './sdk.ts';
 /** The metadata that a login or a token request is based on. */
 export interface Discovery {
   readonly authorizationServer: string;
-  /** Undefined: the server publishes none, and has the endpoints of revision 2025-03-26. */
+  /** Undefined: the server publishes no metadata, and has the endpoints of revision 2025-03-26. */
   readonly metadata: AuthorizationServerMetadata | undefined;
   readonly resourceMetadataUrl: string | undefined;
   /** Undefined: the MCP server publishes none. */
@@ -32,7 +32,7 @@ interface DiscoveryDeps {
   readonly fetch: Fetch;
 }
 
-/** Two issuers are the same if they differ at most in one slash at their end. */
+/** True if two issuers are equal, except for one slash at the end. */
 export const isSameIssuer = (one: string, other: string): boolean =>
   one.replace(/\/$/, '') === other.replace(/\/$/, '');
 

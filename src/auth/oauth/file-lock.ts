@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 import type { Clock } from '../../core/time/clock.ts';
 import { sleep } from '../../core/time/waits.ts';
 
-/** Above the time limit of all that is done under a lock: the holder of an older one has died. */
+/** Longer than all work under a lock may take: the holder of an older lock has died. */
 export const MAX_LOCK_MS = 120_000;
-/** Between two attempts; a refresh takes about as long. */
+/** Delay between two attempts; a refresh takes about as long. */
 const POLL_MS = 50;
 const POLL_JITTER_MS = 50;
 
@@ -18,7 +18,7 @@ interface Holder {
 
 /**
  * Runs work while no other process does so under the same path. A lock is a file that only one
- * process can create; a dead process's lock is removed.
+ * process can create; the lock of a dead process is removed.
  * @throws the signal's reason; what the work throws.
  */
 export async function withFileLock<T>(
@@ -29,7 +29,7 @@ export async function withFileLock<T>(
   const own: Holder = { pid: process.pid, host: hostname(), id: randomUUID() };
   while (!create(path, own)) {
     signal.throwIfAborted();
-    if (isLeft(path)) removeLeft(path);
+    if (isStale(path)) removeStale(path);
     else await sleep(clock, POLL_MS + clock.random() * POLL_JITTER_MS, signal);
   }
   try {
@@ -55,8 +55,8 @@ function create(path: string, holder: Holder): boolean {
   }
 }
 
-/** True where the process that made the lock has ended. */
-function isLeft(path: string): boolean {
+/** True if the process that created the lock has ended. */
+function isStale(path: string): boolean {
   const age = ageOf(path);
   if (age === undefined) return false;
   if (age > MAX_LOCK_MS) return true;
@@ -65,17 +65,17 @@ function isLeft(path: string): boolean {
 }
 
 /**
- * Removes a left lock, one process at a time: between the check and the removal, another process
- * could remove it and make its own. Nothing is awaited here.
+ * Removes a stale lock, one process at a time: between the check and the removal, another process
+ * could remove it and create its own. Nothing is awaited here.
  */
-function removeLeft(path: string): void {
+function removeStale(path: string): void {
   const guard = `${path}.removing`;
   if (!create(guard, { pid: process.pid, host: hostname(), id: '' })) {
     if ((ageOf(guard) ?? 0) > MAX_LOCK_MS) remove(guard);
     return;
   }
   try {
-    if (isLeft(path)) remove(path);
+    if (isStale(path)) remove(path);
   } finally {
     remove(guard);
   }

@@ -5,7 +5,7 @@ import { abortable, withTimeout } from '../../core/time/waits.ts';
 /** The name of the entries in the keychain. */
 const SERVICE = 'mcp-sigv4-proxy';
 /**
- * A locked keychain asks the user for its password. Shorter than a renewal of tokens may take.
+ * Time for the user to unlock the keychain. It is shorter than the time limit of a renewal.
  */
 const MAX_KEYCHAIN_MS = 20_000;
 
@@ -15,15 +15,15 @@ const MAX_KEYCHAIN_MS = 20_000;
  */
 export interface Keychain {
   get(account: string): Promise<string | undefined>;
-  /** Rejects also where it refuses so long a text. */
+  /** Also rejects if the text is too long for the keychain. */
   set(account: string, secret: string): Promise<void>;
   delete(account: string): Promise<void>;
 }
 
 /**
  * Opens the keychain; undefined if the optional package @napi-rs/keyring is not installed. Its
- * native code is loaded only here, and runs beside the event loop, which a question to the user
- * would stop.
+ * native code is loaded only here. Its asynchronous functions do not block the event loop while the
+ * user is prompted.
  */
 export async function openKeychain(clock: Clock): Promise<Keychain | undefined> {
   let Entry: typeof EntryClass;
@@ -32,7 +32,7 @@ export async function openKeychain(clock: Clock): Promise<Keychain | undefined> 
   } catch {
     return undefined;
   }
-  // Not the keyring of the Linux kernel: it forgets everything at the end of the login session.
+  // Not the kernel keyring, because it loses everything at the end of the login session.
   const options = { linux: { store: 'secret-service' } } as const;
   const within = <T>(account: string, use: (entry: EntryClass) => Promise<T>): Promise<T> =>
     withTimeout(clock, MAX_KEYCHAIN_MS, (signal) =>

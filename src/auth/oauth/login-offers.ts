@@ -20,7 +20,7 @@ export interface LoginOffersOptions {
   readonly depsOf: (profile: string, signal: AbortSignal) => Promise<OAuthDeps>;
 }
 
-/** The logins that clients are offered while the proxy serves: one at a time for each profile. */
+/** The logins that the proxy offers to clients: one at a time for each profile. */
 export class LoginOffers {
   readonly #options: LoginOffersOptions;
   readonly #open = new Map<string, Promise<OpenOffer>>();
@@ -67,7 +67,7 @@ export class LoginOffers {
     };
     const failed = (error: unknown): void => {
       over();
-      // The browser shows that the login has failed, and no cause.
+      // The browser shows that the login has failed, but not why.
       if (!signal.aborted) events.emit({ type: 'login.failed', profile, message: `${causeText(error)}.` });
     };
     // The next request finds the tokens in the store.

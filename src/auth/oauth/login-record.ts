@@ -1,10 +1,10 @@
 import type { StoredOAuthClientInformation, StoredOAuthTokens } from '@modelcontextprotocol/client';
 
-/** The tokens of a login, with the times that the wire format does not have. */
+/** The tokens of a login, with their absolute times; the wire format has only a lifetime. */
 export interface HeldTokens extends StoredOAuthTokens {
   /** When they were received: milliseconds since the epoch, by this machine's clock. */
   readonly receivedAt: number;
-  /** Undefined: the authorization server did not say when the access token expires. */
+  /** Undefined if the authorization server did not state when the access token expires. */
   readonly expiresAt?: number | undefined;
 }
 
@@ -16,7 +16,7 @@ export type RegisteredClient = StoredOAuthClientInformation & {
 /** Everything that is stored for one endpoint and client. */
 export interface LoginRecord {
   readonly endpoint: string;
-  /** Identifies the login: a refresh keeps it, the next login has another. */
+  /** The id of the login. A refresh keeps it; the next login has another. */
   readonly login?: string | undefined;
   readonly client?: RegisteredClient | undefined;
   readonly tokens?: HeldTokens | undefined;
@@ -28,14 +28,14 @@ export interface LoginRecord {
   readonly demandedScope?: string | undefined;
 }
 
-/** Renewed so long before the end, or in the last tenth of a shorter life. */
+/** Tokens are renewed this long before they expire, or in the last tenth of a shorter life. */
 const RENEW_AHEAD_MS = 300_000;
 const SHARE_OF_LIFE = 0.1;
 
-/** Longer lives are as good as endless, and keep the time a number that JSON can hold. */
+/** Longer lifetimes are shortened to this, so that JSON can hold the time of expiry. */
 const MAX_LIFE_S = 10 * 365 * 86_400;
 
-/** Adds the times to tokens as they arrive. A lifetime that is no positive number is unknown. */
+/** Adds the times to tokens as they arrive. A lifetime that is not a positive number is ignored. */
 export function heldTokens(tokens: StoredOAuthTokens, now: number): HeldTokens {
   const seconds = tokens.expires_in;
   const isKnown = seconds !== undefined && seconds > 0;

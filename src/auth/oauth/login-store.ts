@@ -12,13 +12,13 @@ import { type LoginRecord, readLoginRecord } from './login-record.ts';
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 const READABLE_BY_OTHERS = 0o077;
-/** Tokens of 100 kB exist; four of them, twice. */
+/** Room for four tokens of 100 kB, which exist, and as much again. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
-/** Where tokens are kept: `auto` is the keychain where there is one. */
+/** Where tokens are stored. `auto`: in the keychain if there is one, else in a file. */
 export type StoreKind = 'auto' | 'keychain' | 'file';
 
-/** The key of a login: the same values find it again. */
+/** The key of a login. */
 export interface LoginIdentity {
   readonly endpoint: URL;
   readonly clientId: string | undefined;
@@ -55,7 +55,7 @@ export class LoginStore {
     this.path = join(options.folder, `${this.#account}.json`);
   }
 
-  /** Changes whenever any process writes the record; "" without one. Costs one system call. */
+  /** Changes when any process writes the record; "" without a record. Takes one system call. */
   get stamp(): string {
     const facts = statSync(this.path, { throwIfNoEntry: false });
     return facts ? `${facts.ino} ${facts.mtimeMs} ${facts.size}` : '';
@@ -84,7 +84,7 @@ export class LoginStore {
     if (this.#options.kind !== 'keychain') return;
     try {
       const keychain = await this.#requireKeychain();
-      // A locked keychain can be read where it has no entry.
+      // A locked keychain can be read if it has no entry.
       const probe = `${this.#account} probe`;
       await keychain.set(probe, 'probe');
       await keychain.delete(probe);

@@ -28,7 +28,7 @@ export interface LoginDeps extends LoginEnvironment {
   readonly onDevice: (prompt: DevicePrompt) => void;
 }
 
-/** A login in the browser that was begun. */
+/** A login in the browser that has started. */
 export interface BegunLogin {
   readonly page: PendingLogin;
   /** Resolves when the user has logged in and the tokens are stored. */
@@ -85,7 +85,7 @@ interface LoginRequest {
 }
 
 async function prepare({ deps, store }: LoginEnvironment): Promise<LoginRequest> {
-  // Not after the user has logged in.
+  // Checked before the user logs in.
   await store.check();
   const challenge = await challengeOf(deps);
   const discovery = await discover(deps, challenge);
@@ -119,7 +119,7 @@ async function save(
 }
 
 /**
- * Asks the server without a token, as the MCP specification describes: a 401 names the metadata.
+ * Sends a request without a token, as the MCP specification describes: a 401 names the metadata.
  */
 async function challengeOf({ settings, sdk, fetch }: OAuthDeps): Promise<BearerChallenge> {
   const response = await fetch(settings.endpoint, {
@@ -131,7 +131,7 @@ async function challengeOf({ settings, sdk, fetch }: OAuthDeps): Promise<BearerC
   return header === null ? {} : readChallenge(sdk, header);
 }
 
-/** Has no effect where the server answers it: it opens no session. */
+/** A ping, because it opens no session if the server answers it. */
 const PROBE = JSON.stringify({ jsonrpc: '2.0', id: 'login', method: 'ping' });
 
 function scopeOf(

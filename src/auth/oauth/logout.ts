@@ -8,9 +8,9 @@ import { oauthUrlProblem } from './oauth-urls.ts';
 
 /** The result of a logout. */
 export interface LogoutFacts {
-  /** False: there was no login. */
+  /** False if there was no login. */
   readonly wasLoggedIn: boolean;
-  /** True: the authorization server has confirmed that the tokens are worthless. */
+  /** True if the authorization server has confirmed the revocation. */
   readonly isRevoked: boolean;
   /** The reason why they are not revoked; undefined if they are, or the server revokes none. */
   readonly problem: unknown;
@@ -18,7 +18,7 @@ export interface LogoutFacts {
 
 /**
  * Removes the stored login, and revokes its tokens at the authorization server if that offers
- * revocation (RFC 7009). A failed revocation does not keep the login.
+ * revocation (RFC 7009). The login is removed even if the revocation fails.
  * @throws Error if the store cannot be used.
  */
 export async function logout(

@@ -15,7 +15,7 @@ export function loginRequired(settings: OAuthSettings, why: string, scope?: stri
   );
 }
 
-/** The error where a token can neither be obtained nor renewed now, and no login would help. */
+/** The error if a token cannot be obtained or renewed now, and a login would not help. */
 export function noToken(settings: OAuthSettings, cause: unknown): ProxyError {
   const { flow, endpoint } = settings;
   const what =
@@ -29,7 +29,7 @@ export function noToken(settings: OAuthSettings, cause: unknown): ProxyError {
   return new ProxyError('no-credentials', `${what}: ${causeText(cause)}. ${remedy}`, { sent: 'no', cause });
 }
 
-/** The codes of RFC 6749 with which a refresh token, or its client, is refused for good. */
+/** The error codes of RFC 6749 that reject a refresh token or its client permanently. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
   'invalid_grant',
   'invalid_client',

@@ -5,12 +5,12 @@ import { oauthUrlProblem } from './oauth-urls.ts';
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
 /**
- * A request of OAuth that got no usable answer. A TypeError, which the MCP SDK does not take for
- * "this server has no such metadata".
+ * A request of OAuth without a usable answer. It is a TypeError, which the MCP SDK does not treat
+ * as missing metadata.
  */
 export class OAuthFetchError extends TypeError {
   override readonly name = 'OAuthFetchError';
-  /** False where the answer, or the URL itself, is wrong: another attempt fails the same way. */
+  /** False if the answer or the URL is wrong, so that another attempt would fail too. */
   readonly temporary: boolean;
 
   constructor(message: string, temporary: boolean, cause?: unknown) {
@@ -19,14 +19,14 @@ export class OAuthFetchError extends TypeError {
   }
 }
 
-/** The host and path of a URL: what may be shown. */
+/** The part of a URL that may be shown: origin and path. */
 const shown = (url: URL): string => `${url.origin}${url.pathname}`;
 
 const isHtml = (response: Response): boolean =>
   /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(response.headers.get('content-type') ?? '');
 
 /**
- * The fetch of everything that OAuth needs: only allowed URLs, one log of failures, no HTML.
+ * Creates the `fetch` for all requests of OAuth. It refuses unsafe URLs and HTML answers.
  * @param endpoint - the MCP server that the user named.
  */
 export function createOAuthFetch(fetch: Fetch, endpoint: URL, signal?: AbortSignal): Fetch {
@@ -41,7 +41,7 @@ export function createOAuthFetch(fetch: Fetch, endpoint: URL, signal?: AbortSign
       response = await fetch(url, signal ? { ...init, signal } : init);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw new OAuthFetchError(`${shown(url)} gave no usable answer: ${causeText(error)}`, true, error);
+      throw new OAuthFetchError(`${shown(url)} returned no usable answer: ${causeText(error)}`, true, error);
     }
     if (!isHtml(response)) return response;
     // A web application answers every path with its page.

@@ -24,7 +24,7 @@ export interface OAuthSettings {
   /** "" or the name of the profile that the login belongs to. */
   readonly profile: string;
   readonly env: NodeJS.ProcessEnv;
-  /** The variables that an option may name: those of `--env-file` too. */
+  /** The variables that an option may name, including those of `--env-file`. */
   readonly variables: NodeJS.ProcessEnv;
 }
 
@@ -71,7 +71,7 @@ export function loginCommand(settings: OAuthSettings, word: 'login' | 'logout' =
   ].join(' ');
 }
 
-/** RFC 8252: the address, because a name may lead elsewhere. */
+/** An address, because a name may resolve to another one (RFC 8252, section 8.3). */
 export const DEFAULT_REDIRECT_URI = 'http://127.0.0.1/callback';
 
 const quoted = (word: string): string =>

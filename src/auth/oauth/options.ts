@@ -54,16 +54,16 @@ export const oauthOptions = {
     group,
     placeholder: 'scope',
     separator: 'words',
-    defaultText: 'what the server asks for',
+    defaultText: 'the scopes that the server requests',
     check: (value) =>
       SCOPE.test(value) ? undefined : 'must be a scope: printable characters without blank, " and \\',
-    help: 'scope to request with --auth oauth; scopes that the server asks for later are added',
+    help: 'scope to request with --auth oauth; scopes that the server requests later are added',
   }),
   oauthIssuer: text({
     group,
     placeholder: 'url',
     fallback: undefined,
-    defaultText: 'what the server names',
+    defaultText: 'the one that the server names',
     check: issuerProblem,
     help: 'the only authorization server that --auth oauth may use; required with a client secret',
   }),
@@ -79,7 +79,7 @@ export const oauthOptions = {
     placeholder: 'url',
     fallback: DEFAULT_REDIRECT_URI,
     check: redirectProblem,
-    help: 'URL that the browser returns to after the login; without a port, a free one is used. To be set to what is registered for --oauth-client-id',
+    help: 'URL that the browser returns to after the login; without a port, a free port is used. Must be a URL that is registered for --oauth-client-id',
   }),
   oauthStore: text({
     group,

@@ -4,7 +4,7 @@ import type { AuthorizationServerMetadata } from '@modelcontextprotocol/client';
 const METHOD = 'S256';
 
 /**
- * Issuers whose documentation promises S256, and whose OpenID Connect metadata does not state it.
+ * Issuers whose documentation promises S256 although their OpenID Connect metadata omits it.
  * The SDK has compared the issuer with the URL that its metadata comes from.
  */
 const DOCUMENTED: readonly RegExp[] = [

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The authorization response, as the browser brings it (RFC 6749, section 4.1.2). */
+/** The authorization response, which the browser delivers (RFC 6749, section 4.1.2). */
 export type AuthorizationResponse = URLSearchParams;
 
-/** Waits on this machine for the browser to come back from the login. */
+/** A server on this machine that receives the redirect after the login. */
 export interface RedirectServer {
   /** The redirect URI, with the port. */
   readonly url: string;
@@ -16,7 +16,7 @@ export interface RedirectServer {
 
 export interface RedirectOutcome {
   readonly ok: boolean;
-  /** Text of the proxy: nothing that a server or a browser sent. */
+  /** Text of the proxy. It contains nothing that a server or a browser sent. */
   readonly text: string;
 }
 
@@ -73,12 +73,12 @@ export async function openRedirectServer(
   };
 }
 
-/** 127.0.0.1 and ::1 are bound as they are; "localhost" may mean either, so the first one is. */
+/** Binds 127.0.0.1 for "localhost", which may mean 127.0.0.1 or ::1. */
 function listen(server: Server, { hostname, port }: URL, preferred: number | undefined): Promise<void> {
   const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replace(/^\[|\]$/g, '');
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    // Exclusive: a worker must not share its port with the logins of other workers.
+    // Exclusive, because a worker must not share its port with the logins of other workers.
     const address = { port: port === '' ? (preferred ?? 0) : Number(port), host, exclusive: true };
     server.listen(address, () => resolve());
   });
@@ -91,7 +91,7 @@ function responseIn(
 ): AuthorizationResponse | undefined {
   if (method !== 'GET' || !URL.canParse(url, wanted.href)) return undefined;
   const { pathname, searchParams } = new URL(url, wanted);
-  // Another Host: a page reached this port by a name of its own (DNS rebinding).
+  // With another Host, a web page reached this port by its own host name (DNS rebinding).
   const host = headers.host?.replace(/:\d+$/, '');
   const isIntended = pathname === wanted.pathname && host === wanted.hostname;
   return isIntended && searchParams.get('state') === state ? searchParams : undefined;

@@ -4,7 +4,7 @@ export interface RequestedScopes {
   readonly configured: readonly string[];
   /** The scope of the server's challenge. */
   readonly challenged: string | undefined;
-  /** The scope of the login that lacks a permission; kept, so that a step-up loses none. */
+  /** The scope of the login that lacks a permission. A step-up requests it again. */
   readonly granted: string | undefined;
   /** From the protected resource metadata. */
   readonly supported: readonly string[] | undefined;

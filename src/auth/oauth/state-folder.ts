@@ -7,6 +7,6 @@ const STATE = {
   other: ['.local', 'state'],
 };
 
-/** The folder of logins: state of the user, which no program copies as configuration. */
+/** The folder of logins, below the user's folder for state: a login is not configuration. */
 export const loginFolder = (env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string =>
   pathOn(platform).join(userFolder(STATE, env, platform), 'mcp-sigv4-proxy', 'oauth');

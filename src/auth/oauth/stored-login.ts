@@ -42,9 +42,9 @@ export const MAX_EARLY_WAIT_MS = 2_000;
 interface Held {
   readonly token: AccessToken;
   readonly record: LoginRecord;
-  /** The stamp of the store that it was read with. */
+  /** The stamp of the store when the record was read. */
   readonly stamp: string;
-  /** Undefined: it cannot be renewed, or only after a refusal. */
+  /** Undefined if it cannot be renewed, or is renewed only after a refusal. */
   readonly renewAt: number | undefined;
 }
 
@@ -54,7 +54,7 @@ export class StoredLogin implements TokenSource {
   readonly #store: LoginStore;
   #held: Held | undefined;
   #principal: string | undefined;
-  /** The refusal that ended the login, as the end of a sentence, and the token that it ended. */
+  /** The refusal that ended the login, as the end of a sentence, and the refused token. */
   #endedBecause = '';
   #endedToken: string | undefined;
   readonly #renewing = new SingleFlight<void>();
@@ -95,7 +95,7 @@ export class StoredLogin implements TokenSource {
   async current(signal: AbortSignal): Promise<AccessToken | undefined> {
     if (!this.#held || this.#isStale(this.#held)) await this.#read();
     const held = this.#held;
-    // Without a token, the session of the ended login would be taken for lost.
+    // A request without a token would make the session of the ended login look lost.
     if (!held && this.#principal !== undefined) throw this.#ended();
     if (!held || !this.#isRenewalDue(held)) return held?.token;
     const { clock, events, settings } = this.#options;
@@ -182,7 +182,7 @@ export class StoredLogin implements TokenSource {
 
   /** @throws ProxyError if the stored login cannot be used. */
   async #read(): Promise<void> {
-    // Before the record: a write in between is then found by the next check.
+    // The stamp is read before the record, so that the next check finds a write in between.
     const { stamp } = this.#store;
     try {
       this.#take(await this.#store.read(), stamp);
@@ -214,7 +214,7 @@ export class StoredLogin implements TokenSource {
     if (isOther) onIdentityChange();
   }
 
-  /** Goes on when its callers leave: a cut refresh would lose the next refresh token. */
+  /** Continues without callers: an aborted refresh would lose the next refresh token. */
   #renew(used: string): Promise<void> {
     const { clock } = this.#options;
     return this.#renewing.run(() =>
@@ -243,10 +243,10 @@ export class StoredLogin implements TokenSource {
       this.#renewedAt = clock.monotonic();
     } catch (error) {
       if (!isFinalRefusal(error) && !(error instanceof MetadataError)) throw error;
-      // Before the write, after which other calls find no token and report the reason.
+      // Set before the write: then other calls find no token, and report this reason.
       this.#endedBecause = `: ${causeText(error)}`;
       this.#endedToken = used;
-      // The client stays: the next login uses it again.
+      // The client is kept for the next login.
       await this.#store.write({ ...record, tokens: undefined });
       this.#take(undefined, '');
       throw this.#ended();

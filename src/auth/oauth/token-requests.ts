@@ -29,7 +29,7 @@ export async function refreshLogin(deps: OAuthDeps, record: LoginRecord): Promis
     ...(addClientAuthentication ? { addClientAuthentication } : {}),
     fetchFn: fetch,
   });
-  // Without a scope in the answer, it is that of the refreshed token (RFC 6749, section 6).
+  // An answer without a scope keeps the scope of the refreshed token (RFC 6749, section 6).
   return { ...(tokens.scope === undefined ? {} : { scope: tokens.scope }), ...renewed, issuer };
 }
 

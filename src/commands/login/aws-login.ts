@@ -66,7 +66,7 @@ function awsCommand(
   return ['aws', ...words, ...(isDefault ? [] : ['--profile', profile])];
 }
 
-/** Runs a command that may talk to the user. @returns its exit code. */
+/** Runs an interactive command. @returns its exit code. */
 function runInTerminal([file = '', ...words]: readonly string[], context: CommandContext): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(file, words, { stdio: 'inherit', env: context.settings.env });

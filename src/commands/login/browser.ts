@@ -17,15 +17,14 @@ export function browserCommand(
   const [named] = env.BROWSER?.split(':') ?? [];
   if (named && platform !== 'win32') return { file: named, args: [] };
   if (platform === 'darwin') return env.SSH_CONNECTION ? undefined : { file: 'open', args: [] };
-  // Not cmd's start: it would interpret the & of the URL.
+  // `start` of cmd would interpret the & of the URL.
   if (platform === 'win32') return { file: 'rundll32', args: ['url.dll,FileProtocolHandler'] };
   const hasDisplay = Boolean(env.DISPLAY || env.WAYLAND_DISPLAY);
   return hasDisplay ? { file: 'xdg-open', args: [] } : undefined;
 }
 
 /**
- * Opens a page in the browser. Own code, because the packages for it need scripts beside them,
- * which a bundle does not have.
+ * Opens a page in the browser. Packages for this cannot be bundled, because they run script files.
  * @returns false where no browser was started.
  */
 export function openBrowser(url: string, env: NodeJS.ProcessEnv): Promise<boolean> {

@@ -7,15 +7,15 @@ import { McpProxy } from '../../proxy.ts';
 import type { CommandContext } from '../command.ts';
 
 /**
- * Runs a command that talks to the authorization server, over connections as the proxy opens them:
- * by the same HTTP proxy, with the same certificates.
+ * Runs a command that sends requests to the authorization server. They use the HTTP proxy and the
+ * certificates of the settings, as those of the proxy do.
  */
 export async function withOAuth(
   { args, settings: all, signal }: CommandContext,
   use: (settings: OAuthSettings, loadDeps: () => Promise<OAuthDeps>) => Promise<number>,
 ): Promise<number> {
   const [named] = args.words;
-  // A word of the command names a login even where AWS_PROFILE gave the default profile.
+  // An argument names the login, even if AWS_PROFILE sets the default profile.
   const settings =
     named === undefined
       ? oauthSettingsOf(all, all.defaultProfile)

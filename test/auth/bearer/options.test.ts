@@ -52,9 +52,9 @@ describe('the options of --auth bearer', () => {
     ['gcloud auth print-identity-token', 'gcloud auth print-identity-token'],
     ['["a b","--c"]', ['a b', '--c']],
     [' ', { problem: 'must be a command' }],
-    ['[]', { problem: expect.stringContaining('must be a JSON array of texts') }],
-    ['["a",1]', { problem: expect.stringContaining('must be a JSON array of texts') }],
-    ['[oops', { problem: expect.stringContaining('must be a JSON array of texts') }],
+    ['[]', { problem: expect.stringContaining('must be a JSON array of strings') }],
+    ['["a",1]', { problem: expect.stringContaining('must be a JSON array of strings') }],
+    ['[oops', { problem: expect.stringContaining('must be a JSON array of strings') }],
   ])('the command %s is read', (text, command) => {
     expect(readCommand(text)).toEqual(command);
   });

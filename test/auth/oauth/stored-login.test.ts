@@ -207,7 +207,7 @@ describe('the tokens of a stored login', () => {
 
   it.each([
     ['a token with a line break', { access_token: 'a\r\nx-evil: 1', token_type: 'Bearer' }, /no HTTP header/],
-    ['a token of another type', { access_token: 'a', token_type: 'DPoP' }, /no Bearer token/],
+    ['a token of another type', { access_token: 'a', token_type: 'DPoP' }, /is not a Bearer token/],
   ])('an access token is refused if it is %s', async (_what, issuedTokens, problem) => {
     await store().write(record({ tokens: { ...issuedTokens, receivedAt: 0 } }));
     await expect(textOf(open())).rejects.toThrow(problem);

@@ -15,21 +15,22 @@ import {
   readIdentityRules,
 } from './identity-rules.ts';
 
-/** Room for some thousand rules. */
+/** Room for some thousand rules in one file. */
 const MAX_FILE_BYTES = 1024 * 1024;
 /** The limits of STS, in characters. */
 const MAX_SESSION_NAME = 64;
 const MAX_TAG_VALUE = 256;
-/** Hex digits of the digest that keeps two session names apart that STS would take for one. */
+/** Hex digits of the digest in a session name: without it, two users could get the same name. */
 const DIGEST_CHARACTERS = 16;
-/** The end of a name that was derived; no other name may look like one. */
+/** The end of a session name with a digest. A user's own name must not end like this. */
 const DERIVED_END = /-[0-9a-f]{16}$/;
 /**
- * Entra ID puts at most 200 groups into a token. Each is compared with each wildcard of the map.
+ * The maximum number of groups in a token; Entra ID sends up to 200. Each group is compared with
+ * each wildcard of the map.
  */
 export const MAX_GROUPS = 500;
 
-/** A caller of the listener, as it has proved who it is. */
+/** An authenticated caller of the listener. */
 export interface KnownCaller {
   /** The name of its token, or of its user. */
   readonly name: string;
@@ -37,7 +38,7 @@ export interface KnownCaller {
   readonly claims: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The role of an identity, with the values of its caller. */
+/** The role of an identity; its placeholders are filled in for one caller. */
 export interface AssumedRole {
   readonly arn: string;
   readonly sessionName: string;
@@ -68,7 +69,7 @@ export function loadIdentityMap(path: string): FilesRead<readonly IdentityRule[]
     const [first] = errors;
     if (!first) return readIdentityRules(document);
     const line = text.slice(0, first.offset).split('\n').length;
-    return { problem: `it is no valid JSON: ${printParseErrorCode(first.error)} in line ${line}` };
+    return { problem: `it is not valid JSON: ${printParseErrorCode(first.error)} in line ${line}` };
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
   }
@@ -84,7 +85,9 @@ export function mapIdentity(rules: readonly IdentityRule[], caller: KnownCaller)
   const { name, profile, role, policy } = rule;
   if (!role) return { rule: name, profile, role: undefined, policy };
   if (role.withToken && !caller.claims) {
-    return { problem: `the rule ${name} assumes a role with an access token, and a static token is none` };
+    return {
+      problem: `the rule ${name} needs an access token (webIdentity), and the caller has a static token`,
+    };
   }
   try {
     return { rule: name, profile, role: assumedRole(role, caller), policy };
@@ -95,13 +98,13 @@ export function mapIdentity(rules: readonly IdentityRule[], caller: KnownCaller)
   }
 }
 
-/** A text that is another one for another caller, and after each change of its identity. */
+/** The key of an identity. It differs between callers, and changes with the caller's identity. */
 export const identityKey = ({ name }: KnownCaller, target: IdentityTarget): string =>
   createHash('sha256')
     .update(JSON.stringify([name, target]))
     .digest('base64url');
 
-/** A caller with the texts that rules compare, each of them once. */
+/** A caller with the strings that rules are compared with, computed once. */
 interface ComparedCaller extends KnownCaller {
   readonly subjects: ReadonlySet<string>;
   readonly groups: ReadonlySet<string>;
@@ -119,7 +122,7 @@ function matches(
 }
 
 /**
- * Whether a pattern matches a text; the characters before a wildcard rule out most texts at once.
+ * True if a pattern matches a text. The characters before a wildcard exclude most texts early.
  */
 const matchesOne = (patterns: readonly string[], texts: ReadonlySet<string>): boolean =>
   patterns.some((pattern) => {
@@ -167,8 +170,8 @@ function fill(text: string, { name, claims }: KnownCaller): string {
 }
 
 /**
- * STS takes few characters: where others are replaced, a digest keeps the names of users apart. A
- * user whose own name looks like a derived one gets another.
+ * Returns a session name with the characters that STS accepts. A digest is added if characters were
+ * replaced, or if the name itself ends like a digest: different users need different names.
  */
 function sessionNameOf(text: string): string {
   const name = text.replaceAll(/[^\w+=,.@-]/g, '-');
@@ -178,7 +181,7 @@ function sessionNameOf(text: string): string {
   return `${name.slice(0, MAX_SESSION_NAME - DIGEST_CHARACTERS - 1)}-${digest}`;
 }
 
-/** Not changed to fit: policies decide by the values of tags. */
+/** Tags are never changed to fit, because policies decide by their values. */
 function tagValue(key: string, value: string): string {
   if (value.length <= MAX_TAG_VALUE && /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u.test(value)) return value;
   throw new Error(`STS accepts no session tag ${key} with this value`);

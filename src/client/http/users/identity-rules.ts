@@ -1,8 +1,8 @@
 import { isObject, type JsonObject } from '../../../core/jsonrpc/message.ts';
 
-/** Rules of one map: the first that matches counts, so that each request may look at all. */
+/** The maximum number of rules: a request may be compared with each of them. */
 const MAX_RULES = 1_000;
-/** STS takes as many session tags. */
+/** The limit of STS on session tags. */
 const MAX_TAGS = 50;
 
 export type ClaimValue = string | number | boolean;
@@ -20,14 +20,15 @@ export interface IdentityMatch {
 }
 
 /**
- * A role to assume. Texts may contain `${claim}`, and `${token}` for the name of a static token.
+ * A role to assume. Its strings may contain `${claim}`, and `${token}` for the name of a static
+ * token.
  */
 export interface IdentityRole {
   readonly arn: string;
   readonly sessionName: string | undefined;
   readonly externalId: string | undefined;
   readonly tags: ReadonlyMap<string, string>;
-  /** True: assumed with the access token of the user, without other credentials. */
+  /** True if the access token of the user assumes the role, without other credentials. */
   readonly withToken: boolean;
 }
 
@@ -113,7 +114,7 @@ function readMatch(given: unknown, where: string): IdentityMatch {
   const claims = Object.entries(claim).map(([name, value]) => {
     const values = [value].flat();
     if (values.length === 0 || !values.every(isClaimValue)) {
-      throw wrong(`${where}.claim.${name}`, 'must be a text, number or boolean, or a list of them');
+      throw wrong(`${where}.claim.${name}`, 'must be a string, number or boolean, or a list of them');
     }
     return [name, values] as const;
   });
@@ -183,7 +184,7 @@ function readLimits(
   };
 }
 
-/** The members of an object that has no others: a misspelled one would widen what a user may do. */
+/** Refuses unknown members: a misspelled one could give a user more rights. */
 function members(given: unknown, where: string, known: readonly string[]): JsonObject {
   if (!isObject(given)) throw wrong(where, 'must be an object');
   const unknown = Object.keys(given).find((key) => !known.includes(key));
@@ -210,14 +211,14 @@ function globs(given: unknown, where: string): readonly string[] {
   if (given === undefined) return [];
   const all: unknown[] = [given].flat();
   if (all.length === 0 || !all.every((each) => typeof each === 'string' && each !== '')) {
-    throw wrong(where, 'must be a text or a list of texts, in which * and ? are wildcards');
+    throw wrong(where, 'must be a string or a list of strings, in which * and ? are wildcards');
   }
   return all as string[];
 }
 
 function template(given: unknown, where: string): string {
   if (typeof given !== 'string' || given === '' || given.replaceAll(PLACEHOLDER, '').includes('${')) {
-    throw wrong(where, 'must be a text, in which the name of a claim may stand in braces after $');
+    throw wrong(where, `must be a string, in which \${name} is replaced by the claim of that name`);
   }
   return given;
 }

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../../../core/time/clock.ts';
 
-/** Identities at once: each has connections, credentials and caches of its own. */
+/** The maximum number of identities: each has connections, credentials and caches of its own. */
 export const MAX_IDENTITIES = 1_000;
-/** As long as an unused session is kept by default, and longer than an idle connection. */
+/** Unused identities are closed after this time, which is the default idle time of a session. */
 export const MAX_IDLE_MS = 15 * 60_000;
 const SWEEP_MS = 60_000;
 
@@ -16,12 +16,12 @@ interface Place<T> {
 
 export interface IdentityTableOptions<T> {
   readonly clock: Clock;
-  /** Called once for each entry that leaves. */
+  /** Called once for each entry that is removed. */
   readonly close: (value: T) => void;
   readonly maxEntries?: number;
 }
 
-/** The parts of each identity that is in use, or was a while ago. */
+/** The parts of each identity in use, until it has been unused for `MAX_IDLE_MS`. */
 export class IdentityTable<T> {
   readonly #options: IdentityTableOptions<T>;
   /** In the order of their last use. */
@@ -59,7 +59,7 @@ export class IdentityTable<T> {
       value: entry.value,
       release: () => {
         entry.used--;
-        // It may have been dropped meanwhile.
+        // It may have been removed meanwhile.
         if (this.#entries.get(key) === entry) this.#touch(key, entry);
       },
     };

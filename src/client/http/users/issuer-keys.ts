@@ -5,15 +5,17 @@ import type { Clock } from '../../../core/time/clock.ts';
 import { abortable, withTimeout } from '../../../core/time/waits.ts';
 import { findKeysUrl, type GetText, parsed } from './issuer-metadata.ts';
 
-/** A request of a client waits for the keys at most this long. */
+/** Longest wait of a client's request for the keys. */
 const READ_TIMEOUT_MS = 5_000;
-/** Keys are read again in the background after this time, so that removed ones stop to count. */
+/** Keys are read again in the background after this time, so that removed keys become invalid. */
 const RENEW_MS = 10 * 60_000;
-/** Shortest time between two readings: tokens with invented key ids must not cause more. */
+/**
+ * Shortest time between two readings: tokens with invented key ids must not cause more requests.
+ */
 const MIN_INTERVAL_MS = 30_000;
-/** The same while there are no keys at all, and so no token can be verified. */
+/** Shortest time between two readings while there are no keys: no token can be verified. */
 const MIN_INTERVAL_WITHOUT_KEYS_MS = 2_000;
-/** How long keys count that the issuer could not confirm, because it is unreachable. */
+/** Keys stay valid this long while the issuer cannot be reached. */
 const MAX_UNCONFIRMED_MS = 24 * 60 * 60_000;
 
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
@@ -22,7 +24,7 @@ export interface IssuerKeysOptions {
   readonly issuer: string;
   readonly get: GetText;
   readonly clock: Clock;
-  /** Called when keys were read that differ from those before. */
+  /** Called when the keys have changed. */
   readonly onRead: (count: number) => void;
   /** Called once per problem; keys that were read before stay in use. */
   readonly onUnreadable: (problem: string) => void;
@@ -58,7 +60,7 @@ export class IssuerKeys {
     return this.#set;
   }
 
-  /** The keys after another reading, for a key id that they lack; undefined if that is not due. */
+  /** Reads the keys again, for an unknown key id; undefined if the next reading is not due yet. */
   async renewed(): Promise<KeySet | undefined> {
     const reading = this.#read(MIN_INTERVAL_MS);
     await reading;
@@ -99,7 +101,7 @@ export class IssuerKeys {
   #use(text: string): void {
     const set = keySetOf(text);
     if (!set) {
-      this.#fail('what its jwks_uri returns is not a JSON Web Key Set');
+      this.#fail('its jwks_uri did not return a JSON Web Key Set');
       return;
     }
     this.#readAt = this.#options.clock.monotonic();

@@ -1,7 +1,7 @@
 import { isLoopback } from '../../../core/http/loopback.ts';
 import { isObject } from '../../../core/jsonrpc/message.ts';
 
-/** One GET without redirects; the text of a response that is too long is an error. */
+/** Sends a GET without following redirects. Rejects if the response is too long. */
 export type GetText = (
   url: URL,
   signal: AbortSignal,
@@ -24,13 +24,13 @@ export function metadataUrls(issuer: string): URL[] {
 
 export type MetadataRead = { readonly jwksUri: URL } | { readonly problem: string };
 
-/** Keys that anyone on the network could replace would admit anyone. */
+/** Only https, or http on loopback: others on the network could replace the keys. */
 const isSafeUrl = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 
 /**
- * Reads a metadata document. The issuer in it must be the one that was asked for, character by
- * character (RFC 8414, 3.3): otherwise another issuer's keys would be used. Pure.
+ * Reads a metadata document. Its issuer must equal the requested one, character by character
+ * (RFC 8414, 3.3): otherwise another issuer's keys would be used. Pure.
  */
 export function readMetadata(text: string, issuer: string): MetadataRead {
   const document = parsed(text);
@@ -44,7 +44,7 @@ export function readMetadata(text: string, issuer: string): MetadataRead {
 
 /**
  * Finds the URL of the keys of an issuer.
- * @throws Error that says what is wrong with its metadata.
+ * @throws Error that describes the problems of its metadata.
  */
 export async function findKeysUrl(issuer: string, get: GetText, signal: AbortSignal): Promise<URL> {
   const problems: string[] = [];

@@ -28,14 +28,14 @@ export const userOptions = {
     group: 'Listener',
     placeholder: 'uri',
     separator: 'words',
-    help: 'audience of which access tokens of --listen-issuer must name one: as a rule the URL of the listener as clients use it, which is then named in its protected resource metadata. For tokens without an audience, as of Amazon Cognito: the id of the client',
+    help: 'audience that access tokens of --listen-issuer must name; of several audiences, at least one. Usually the URL at which clients reach the listener, which its protected resource metadata then contains. For tokens of Amazon Cognito, which have no audience: the client id',
   }),
   listenScope: list({
     group: 'Listener',
     placeholder: 'scope',
     separator: 'words',
     check: scopeProblem,
-    help: 'scope that access tokens of --listen-issuer must contain; of several scopes, each one. Named in the protected resource metadata',
+    help: 'scope that access tokens of --listen-issuer must contain; of several scopes, each one. The protected resource metadata names the required scopes',
   }),
   identityMap: text({
     group: 'Listener',
@@ -62,7 +62,7 @@ export const userSettings = ({
 }: UserValues): UserSettings | undefined =>
   issuer === undefined ? undefined : { issuer, audiences, scopes };
 
-/** Returns the problems of these options, which are read together. Pure. */
+/** Returns the problems of these options taken together. Pure. */
 export function userProblems(
   { listenIssuer, listenAudience, identityMap }: UserValues,
   from: Readonly<Partial<Record<string, string>>>,
@@ -84,7 +84,7 @@ export function userProblems(
   ];
 }
 
-/** Reads the file of --identity-map; its reader is loaded only where there is one. */
+/** Checks the file of --identity-map. Its reader is loaded only with this option. */
 export async function identityMapProblems(path: string | undefined, from = ''): Promise<string[]> {
   if (path === undefined) return [];
   const { loadIdentityMap } = await import('./identity-map.ts');

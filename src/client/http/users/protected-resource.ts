@@ -5,7 +5,7 @@ import type { TokenProblem } from './token-verifier.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
-/** Wait of a client while the issuer cannot be reached. */
+/** Sent to clients as Retry-After while the issuer cannot be reached. */
 const RETRY_AFTER_S = 5;
 
 export interface ResourceRules extends UserSettings {
@@ -27,7 +27,7 @@ export function resourceUrl({ audiences, path, scheme }: ResourceRules, host: st
 
 const isHttpUrl = (text: string): boolean => /^https?:\/\//i.test(text) && URL.canParse(text);
 
-/** Where RFC 9728, 3.1 puts the metadata of a resource. */
+/** The URL of the metadata of a resource (RFC 9728, 3.1). */
 export function resourceMetadataUrl(resource: string): string {
   const { origin, pathname, search } = new URL(resource);
   return `${origin}${WELL_KNOWN}${pathname === '/' ? '' : pathname}${search}`;

@@ -7,17 +7,17 @@ import type { Clock } from '../../../core/time/clock.ts';
 import { type IssuerKeys, type KeySet, NoKeysError } from './issuer-keys.ts';
 import type { UserSettings } from './options.ts';
 
-/** Longer tokens are refused unread: real ones take a tenth of it. */
+/** Longer tokens are refused without parsing. Typical tokens take a tenth of it. */
 export const MAX_TOKEN_BYTES = 16 * 1024;
-/** By how much the issuer's clock may differ. */
+/** Allowed difference between the clocks of the issuer and this machine. */
 const MAX_SKEW_S = 30;
-/** Verified tokens that are remembered: as many as clients may be connected. */
+/** The maximum number of cached tokens: as many as clients may be connected. */
 const MAX_VERIFIED = 4_096;
-/** Their claims; most take a kilobyte. */
+/** Size of the claims of cached tokens; most take 1 KiB. */
 const MAX_VERIFIED_BYTES = heapShare(8 * 1024 * 1024);
-/** Keys that are tried for a token without a key id, which fits several during a rotation. */
+/** Keys that are tried for a token without a key id: several may fit during a key rotation. */
 const MAX_CANDIDATES = 8;
-/** Characters of a subject: OpenID Connect has 255. */
+/** Characters of a subject: the limit of OpenID Connect. */
 const MAX_SUBJECT = 255;
 
 /**
@@ -29,7 +29,7 @@ const ALGORITHMS = [
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 
-/** A user, as a verified access token names it. */
+/** The user of a verified access token. */
 export interface VerifiedUser {
   /** `user:` and the subject: no token of --listen-token-file can have this name. */
   readonly name: string;
@@ -42,7 +42,7 @@ export interface VerifiedUser {
 }
 
 /**
- * Why a token is not accepted. `invalid`: another one may be; `scope`: it lacks a scope;
+ * Why a token is not accepted. `invalid`: the token is wrong; `scope`: it lacks a scope;
  * `unavailable`: the issuer's keys are not known.
  */
 export interface TokenProblem {
@@ -61,21 +61,21 @@ export interface TokenVerifierOptions extends UserSettings {
 
 const invalid = (message: string): TokenProblem => ({ problem: 'invalid', message });
 
-/** Verifies access tokens, and remembers those that it has verified. */
+/** Verifies access tokens, and caches the result for valid ones. */
 export class TokenVerifier {
   readonly #options: TokenVerifierOptions;
   readonly #verified = new SizedMap<VerifiedUser>({
     maxEntries: MAX_VERIFIED,
     maxBytes: MAX_VERIFIED_BYTES,
   });
-  /** Changes with the keys: what was verified with others is not kept. */
+  /** Incremented when the keys change: results of former keys are not cached. */
   #generation = 0;
 
   constructor(options: TokenVerifierOptions) {
     this.#options = options;
   }
 
-  /** The keys have changed: a token whose key was removed is not valid any more. */
+  /** Clears the cache after the keys have changed: the key of a token may have been removed. */
   forget(): void {
     this.#generation++;
     this.#verified.clear();
@@ -175,10 +175,10 @@ export class TokenVerifier {
 
 const EXPIRED = invalid('The access token has expired.');
 
-/** Cognito and Keycloak mark theirs; others differ by the audience. */
+/** Cognito and Keycloak mark ID tokens; those of other issuers have another audience. */
 const isIdToken = ({ token_use: use, typ }: JWTPayload): boolean => use === 'id' || typ === 'ID';
 
-/** Cognito names no audience, but the client. */
+/** Tokens of Cognito have `client_id` instead of an audience. */
 export function audiencesOf({ aud, client_id: client }: JWTPayload): readonly string[] {
   if (aud === undefined) return typeof client === 'string' ? [client] : [];
   return typeof aud === 'string' ? [aud] : Array.isArray(aud) ? aud : [];
@@ -200,9 +200,9 @@ function problemOf(error: unknown, { issuer }: Pick<UserSettings, 'issuer'>): To
   if (error instanceof errors.JWTClaimValidationFailed) {
     switch (error.claim) {
       case 'iss':
-        return invalid(`The access token is not of the issuer ${issuer}.`);
+        return invalid(`The access token was not issued by ${issuer}.`);
       case 'nbf':
-        return invalid('The access token is not valid yet: compare the clocks.');
+        return invalid('The access token is not valid yet: check the clocks of the issuer and this machine.');
       default:
         return invalid(`The claim ${error.claim} of the access token is missing or unusable.`);
     }

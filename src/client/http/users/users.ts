@@ -16,8 +16,8 @@ export interface UsersOptions extends ResourceRules {
 }
 
 /**
- * The verdict on a request that presents no static token: the protected resource metadata is its
- * answer, or the judged head is admitted, which says whether its user is known.
+ * The verdict on a request without a static token: it is answered with the protected resource
+ * metadata, or it is admitted with the facts about its user.
  */
 export type UserVerdict =
   | { readonly metadata: string; readonly headers: Readonly<Record<string, string>> }
@@ -27,7 +27,7 @@ export type UserVerdict =
       readonly user: VerifiedUser | undefined;
     };
 
-/** Preflight requests of web pages get them too. */
+/** Web pages send OPTIONS as a preflight request. */
 const METADATA_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /** Authenticates users of the listener by access tokens, and describes where to get these. */
@@ -51,13 +51,13 @@ export class Users {
     this.#verifier = new TokenVerifier({ ...options, keys });
   }
 
-  /** Without a promise for a token that was verified before. Never rejects. */
+  /** Returns no promise for a cached token. Never rejects. */
   judge(
     head: RequestHead,
     rules: Pick<AdmissionRules, 'allowedHosts' | 'allowedOrigins'>,
   ): UserVerdict | Promise<UserVerdict> {
     const { method, path, headers } = head;
-    // A page of another site must learn nothing, and cause no work.
+    // A page of another site must get no information, and cause no verification.
     if (siteRefusal(head, rules)) return unknown(head, undefined);
     const { host = '', authorization } = headers;
     if (METADATA_METHODS.includes(method) && isMetadataPath(path, this.#options)) {

@@ -107,7 +107,7 @@ describe('the role of a rule', () => {
   it('a static token cannot take the place of an access token', () => {
     const rule = { name: 'x', match: { token: 'ci' }, webIdentity: { arn: ARN } };
     expect(mapped([rule], { name: 'ci', claims: undefined })).toEqual({
-      problem: expect.stringContaining('a static token is none'),
+      problem: expect.stringContaining('the caller has a static token'),
     });
   });
 });

@@ -35,7 +35,7 @@ describe('an identity map that is refused', () => {
   it.each<[string, object, string]>([
     ['a misspelled member', { profil: 'x' }, 'identities[0] must not have "profil"'],
     ['no condition', { match: {} }, 'identities[0].match must have a condition'],
-    ['an empty condition', { match: { group: [] } }, 'identities[0].match.group must be a text'],
+    ['an empty condition', { match: { group: [] } }, 'identities[0].match.group must be a string'],
     ['an empty claim', { match: { claim: { a: [] } } }, 'identities[0].match.claim.a must be'],
     ['a claim that is an object', { match: { claim: { a: {} } } }, 'identities[0].match.claim.a must be'],
     ['a token with a group', { match: { token: 'a', group: 'b' } }, 'must not have token with another'],
@@ -45,7 +45,7 @@ describe('an identity map that is refused', () => {
     ['tags with a web identity', { webIdentity: { ...ROLE, tags: {} } }, 'must not have "tags"'],
     ['a role and a web identity', { role: ROLE, webIdentity: ROLE }, 'role or webIdentity, not both'],
     ['a profile with a web identity', { profile: 'a', webIdentity: ROLE }, 'must not have a profile'],
-    ['an open placeholder', { role: { ...ROLE, sessionName: `\${` } }, 'role.sessionName must be a text'],
+    ['an open placeholder', { role: { ...ROLE, sessionName: `\${` } }, 'role.sessionName must be a string'],
     ['an unusable tag', { role: { ...ROLE, tags: { 'a*': 'b' } } }, 'has an unusable key "a*"'],
     ['readOnly as text', { tools: { readOnly: 'yes' } }, 'tools.readOnly must be true or false'],
     ['a limit of 0', { limits: { maxConcurrent: 0 } }, 'limits.maxConcurrent must be a number above 0'],

@@ -120,6 +120,6 @@ it.each([
       }),
     });
     await expect(Promise.resolve(keys.current())).rejects.toThrow(NoKeysError);
-    expect(problems).toEqual(['what its jwks_uri returns is not a JSON Web Key Set']);
+    expect(problems).toEqual(['its jwks_uri did not return a JSON Web Key Set']);
   },
 );

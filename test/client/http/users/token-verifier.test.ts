@@ -106,7 +106,7 @@ describe('a valid access token', () => {
 
 describe('an access token is refused', () => {
   it.each<[string, Record<string, unknown>, string]>([
-    ['of another issuer', { iss: 'https://evil.example' }, 'is not of the issuer'],
+    ['of another issuer', { iss: 'https://evil.example' }, 'was not issued by'],
     ['for another audience', { aud: 'https://other.example' }, 'issued for another audience'],
     ['without an audience', { aud: undefined }, 'issued for another audience'],
     ['with an empty list of audiences', { aud: [] }, 'issued for another audience'],
