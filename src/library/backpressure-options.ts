@@ -45,7 +45,7 @@ export interface BackpressureOptions extends BackpressureLimits {
   readonly clock?: Clock | undefined;
 }
 
-/** The counts of a server. Refusals are counted for ever, calls that ended otherwise are not. */
+/** The counts of a server: calls at this moment, and all refusals since the start. */
 export interface BackpressureMetrics {
   /** Calls that run. */
   readonly active: number;
@@ -53,15 +53,15 @@ export interface BackpressureMetrics {
   readonly queued: number;
   /** All refused calls. */
   readonly totalRejected: number;
-  /** Calls that found no place, and no queue. */
+  /** Refused calls that found no free slot and no queue. */
   readonly rejectedConcurrencyLimit: number;
-  /** Calls that found the queue full. */
+  /** Refused calls that found the queue full. */
   readonly rejectedQueueFull: number;
-  /** Calls that waited too long. */
+  /** Refused calls that waited longer than `queueTimeout`. */
   readonly rejectedQueueTimeout: number;
 }
 
-/** The problems of limits, each by its name. */
+/** The problems of limits, each with the name of its option. */
 function limitProblems(limits: BackpressureLimits, prefix: string): OptionProblem[] {
   const { maxConcurrent, queueSize, queueTimeout } = limits;
   const problem = (name: string, allowed: string): OptionProblem => ({

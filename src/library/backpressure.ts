@@ -22,7 +22,7 @@ export interface BackpressureServer {
 
 const DEFAULT_QUEUE_TIMEOUT_S = 30;
 
-/** A limit with the name that its refusals report. */
+/** A limiter with the scope that its refusals report. */
 interface ScopedLimiter {
   readonly scope: Overload['scope'];
   readonly limiter: Limiter;
@@ -74,7 +74,7 @@ export class Backpressure {
   }
 
   /**
-   * Runs `run` at once, or when the call has a place.
+   * Runs `run` at once, or when the call has its slots.
    * @internal
    * @throws OverloadedError; the signal's reason
    */
@@ -149,7 +149,7 @@ export class Backpressure {
     }
   }
 
-  /** From the narrowest limit to the widest: a call that queues holds no place of others. */
+  /** From the narrowest limit to the widest, so that a queued call holds no slot of a wider one. */
   #limitersOf({ tool, client }: { readonly tool: string; readonly client: string }): ScopedLimiter[] {
     const { perClient } = this.#options;
     const limiters: ScopedLimiter[] = [];
@@ -174,8 +174,8 @@ export class Backpressure {
       this.#rejections.add(reason);
       try {
         const { active, queued } = at;
-        const told = this.#options.onOverload?.({ reason, scope, ...call, active, queued });
-        if (told instanceof Promise) told.catch(() => undefined);
+        const result: unknown = this.#options.onOverload?.({ reason, scope, ...call, active, queued });
+        if (result instanceof Promise) result.catch(() => undefined);
       } catch {
         // A callback never replaces the error of the call.
       }
@@ -185,7 +185,7 @@ export class Backpressure {
 }
 
 /**
- * Limits the tool calls of a server, whose other messages pass. Call it before `connect`.
+ * Limits the tool calls of a server; other messages pass. Call it before `connect`.
  * @param limits - options, or a `Backpressure` that several servers share.
  * @returns the counts and limits.
  * @throws OptionsError
@@ -214,6 +214,6 @@ function namedBy(
   } catch (error) {
     throw failed(`threw: ${causeText(error)}`);
   }
-  if (typeof client !== 'string') throw failed('must return a text');
+  if (typeof client !== 'string') throw failed('must return a string');
   return client;
 }

@@ -25,9 +25,9 @@ export interface CreateProxyOptions extends ProxyOptions {
   readonly credentials?: CredentialSource | undefined;
   /** Default: the system clock. */
   readonly clock?: Clock | undefined;
-  /** Receives what happens. The proxy writes no log of its own. */
+  /** Receives the events of the proxy. The proxy writes no log of its own. */
   readonly events?: Events | undefined;
-  /** Writes what happens, by severity and without secrets. Default: nothing is written. */
+  /** Receives events as log lines by level, without secrets. Default: no log. */
   readonly logger?: Logger | undefined;
   /** Functions to call when something happens. */
   readonly hooks?: ProxyHooks | undefined;
@@ -35,7 +35,7 @@ export interface CreateProxyOptions extends ProxyOptions {
   readonly layers?: UserLayers | undefined;
 }
 
-/** The members that are no options of the command line. */
+/** The options that exist only in the library, not on the command line. */
 export const PROGRAM_OPTIONS = [
   'endpoint',
   'env',
@@ -71,7 +71,7 @@ export async function proxyOf(
   http?: typeof HttpClients,
 ): Promise<ObservedProxy> {
   const { clock = systemClock, events = new Events(), hooks, layers, credentials, logger } = options;
-  // First, so that the logger learns the secrets of the settings.
+  // Subscribed first, so that the logger receives the secrets of the settings, which it removes.
   if (logger) logTo(logger, events, clock);
   return new ObservedProxy(settings, {
     clock,
@@ -84,7 +84,7 @@ export async function proxyOf(
   });
 }
 
-/** Loaded only where several processes share limits. */
+/** Loads Redis only if several processes share limits. */
 async function sharedLimitsOf(
   { limits: url, endpoint, limitReplicas: minReplicas }: Settings,
   clock: Clock,

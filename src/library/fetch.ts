@@ -13,7 +13,7 @@ import { OptionsError } from './options-error.ts';
 import type { PROXY_OPTION_KEYS } from './proxy-options.ts';
 import { settingsFrom } from './read-options.ts';
 
-/** Options of the connections, of signatures and of credentials; others have no effect here. */
+/** The options of connections, signatures and credentials: others would have no effect. */
 const FETCH_OPTION_KEYS = [
   ...[
     'service',
@@ -48,12 +48,12 @@ export interface SigV4Fetch {
   close(): void;
 }
 
-/** Origins with connections of their own; a program that crawls more needs another client. */
+/** The maximum number of origins: each has its own connections. */
 const MAX_ORIGINS = 64;
-/** The connection sets them, or they describe an encoding that the caller does not see. */
-const OF_CONNECTION =
+/** Headers that are not sent: the connection sets them, or decodes what they describe. */
+const CONNECTION_HEADERS =
   /^(host|connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*)$/;
-const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+const NO_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** The engine for one origin. */
@@ -74,7 +74,10 @@ export function createSigV4Fetch(options: SigV4FetchOptions = {}): SigV4Fetch {
   const transportFor = (url: URL): OriginTransport => {
     const existing = origins.get(url.origin);
     if (existing) return existing;
-    if (origins.size >= MAX_ORIGINS) throw new TypeError(`fetch: more than ${MAX_ORIGINS} origins`);
+    if (origins.size >= MAX_ORIGINS)
+      throw new TypeError(
+        `fetch: requests went to ${MAX_ORIGINS} origins, the maximum; create another fetch`,
+      );
     const made = createTransport(url);
     origins.set(url.origin, made);
     made.catch(() => origins.delete(url.origin));
@@ -91,7 +94,7 @@ export function createSigV4Fetch(options: SigV4FetchOptions = {}): SigV4Fetch {
   const signedFetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
     const url = new URL(request.url);
-    if (closed) throw new TypeError('fetch: closed');
+    if (closed) throw new TypeError('fetch: it was closed by close()');
     if (only !== undefined && url.origin !== only)
       throw new TypeError(`fetch: requests may go to ${only} only, not to ${url.origin}`);
     const { transport, wiring } = await transportFor(url);
@@ -121,8 +124,8 @@ async function send(request: Request, url: URL, transport: SignedTransport): Pro
   const headers: Record<string, string> = {};
   for (const [name, value] of request.headers) {
     if (name === 'authorization' || name.startsWith('x-amz-'))
-      throw new TypeError(`fetch: ${name} belongs to the signature`);
-    if (!OF_CONNECTION.test(name) && name !== 'content-type') headers[name] = value;
+      throw new TypeError(`fetch: the header ${name} is set by the signature; remove it`);
+    if (!CONNECTION_HEADERS.test(name) && name !== 'content-type') headers[name] = value;
   }
   const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer());
   const contentType = request.headers.get('content-type') ?? 'application/octet-stream';
@@ -151,7 +154,7 @@ async function send(request: Request, url: URL, transport: SignedTransport): Pro
   }
 }
 
-/** Streams and JSON-RPC messages that need no answer never wait behind requests. */
+/** Separates streams and control messages from requests, so that they never wait behind them. */
 function laneOf({ method, headers }: Request, body: Uint8Array | undefined): TransportRequest['lane'] {
   if (method === 'GET' && headers.get('accept')?.includes('text/event-stream')) return 'stream';
   if (method === 'DELETE' && headers.has('mcp-session-id')) return 'deletion';
@@ -173,7 +176,7 @@ function toResponse(incoming: Incoming, leaseOf: () => Lease | undefined): Respo
     for (const each of Array.isArray(value) ? value : [value ?? '']) headers.append(name, each);
   }
   const init = { status: incoming.status, headers };
-  if (WITHOUT_BODY.has(incoming.status)) {
+  if (NO_BODY_STATUSES.has(incoming.status)) {
     void incoming.drain().catch(() => undefined);
     return new Response(null, init);
   }

@@ -15,9 +15,9 @@ export interface ServerTransport {
   send(message: object, options?: object): Promise<void>;
 }
 
-/** The limits that a guarded transport asks for places. */
+/** The limits that admit the calls of a guarded transport. */
 export interface Admission {
-  /** Runs `run` at once, or when the call has its places. @throws OverloadedError. */
+  /** Runs `run` at once, or when the call has its slots. @throws OverloadedError. */
   admit(
     call: { readonly tool: string; readonly client: string },
     signal: AbortSignal,
@@ -29,7 +29,7 @@ export interface Admission {
 
 const INTERNAL_ERROR = -32603;
 const UNKNOWN_CLIENT =
-  'The client of this call is unknown, because a function of the server failed. It did not run.';
+  'The client of this call is unknown, because a function of the server failed. The call did not run.';
 
 /** A tool call that queues or runs. */
 interface GuardedCall {
@@ -39,7 +39,7 @@ interface GuardedCall {
   slots: readonly Slot[] | undefined;
 }
 
-/** The transport, whose tool calls reach the server when they have a place. */
+/** Returns the transport with limits: its tool calls reach the server when they have slots. */
 export function guarded<T extends ServerTransport>(backpressure: Admission, transport: T): T {
   const calls = new Map<string, GuardedCall>();
   const end = (key: string): void => {
@@ -66,7 +66,7 @@ export function guarded<T extends ServerTransport>(backpressure: Admission, tran
       const call = calls.get(key);
       call?.controller.abort(new Error('cancelled'));
       end(key);
-      // The server has not seen a call that still queued.
+      // The server has not received a call that was still queued.
       if (!call || call.slots) handler(message, extra);
       return;
     }
@@ -79,7 +79,7 @@ export function guarded<T extends ServerTransport>(backpressure: Admission, tran
     try {
       client = backpressure.clientOf(message, extra, transport.sessionId);
     } catch (error) {
-      // The text is for the program: the caller learns only that its call did not run.
+      // Only the program receives the cause; the caller receives a general error.
       const answer = { jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: UNKNOWN_CLIENT } };
       transport.send(answer, { relatedRequestId: id }).catch(() => undefined);
       transport.onerror?.(error as Error);

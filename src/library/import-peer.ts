@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 
 /**
- * Imports a package of the program. The build leaves this file's `import` as it is: the program
- * and a copy that `require` loads would not share their classes.
+ * Imports a package of the program. The build keeps this `import`: with `require`, the library and
+ * the program could load two copies of the package, whose classes differ.
  */
 export const importModule = (specifier: string): Promise<unknown> => import(specifier);
 

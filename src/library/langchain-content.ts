@@ -1,12 +1,12 @@
 import { isObject } from '../core/jsonrpc/message.ts';
 import type { ToolResult } from './tool-source.ts';
 
-/** A part of a message for a model, as LangChain has it. */
+/** A content block of a LangChain message. */
 export type ContentBlock =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image_url'; readonly image_url: { readonly url: string } };
 
-/** The block of LangChain for one of MCP. Kinds that no model reads become JSON text. */
+/** Converts a content block of MCP to LangChain's. Other kinds become JSON text. */
 function blockOf(block: object): ContentBlock {
   const { type, text, data, mimeType, resource } = block as Record<string, unknown>;
   if (type === 'text' && typeof text === 'string') return { type, text };
@@ -16,7 +16,7 @@ function blockOf(block: object): ContentBlock {
   return { type: 'text', text: JSON.stringify(block) };
 }
 
-/** The content of a tool message: one text where all blocks are text. Pure. */
+/** The content of a tool message: one string if all blocks are text. Pure. */
 export function contentOf({ content = [], structuredContent }: ToolResult): string | ContentBlock[] {
   if (content.length === 0) return structuredContent === undefined ? '' : JSON.stringify(structuredContent);
   const blocks = content.map(blockOf);

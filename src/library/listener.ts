@@ -68,7 +68,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
     fixed: { listen: ['127.0.0.1:0'] },
   });
   const { listener } = settings;
-  if (!listener) throw new TypeError('createListener: the settings have no listener');
+  if (!listener) throw new TypeError('createListener: the settings have no listen address');
   const [{ HttpListener: Server }, { openTokens }, { HttpClients }] = await Promise.all([
     import('../client/http/server.ts'),
     import('../client/http/open-tokens.ts'),

@@ -5,11 +5,11 @@ type ProgramValues = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is ProgramValues => typeof value === 'object' && value !== null;
 
-/** The names of members that are present and no functions. */
+/** The names of members that are present, but are not functions. */
 const notFunctions = (value: ProgramValues, names: readonly string[]): string[] =>
   names.filter((name) => value[name] !== undefined && typeof value[name] !== 'function');
 
-/** Options that choose an identity, which `credentials` has chosen already. */
+/** Options that choose an identity; they conflict with `credentials`. */
 const IDENTITY_OPTIONS = ['profile', 'roleArn', 'roleSessionName', 'externalId', 'identityMap'];
 
 const RULES: Readonly<Record<string, (value: unknown, given: ProgramValues) => string | undefined>> = {

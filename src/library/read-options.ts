@@ -17,10 +17,10 @@ const TYPE_OF: Readonly<Record<Option['kind'], string>> = {
   switch: 'true or false',
   number: 'a number',
   text: 'a text',
-  list: 'a text or a list of texts',
+  list: 'a string or a list of strings',
 };
 
-/** The texts that a flag would give for a value; undefined where the value has another type. */
+/** The values of a flag that equal an option's value; undefined for a value of another type. */
 function textsOf({ kind }: Option, value: unknown): string[] | undefined {
   if (kind === 'switch') return typeof value === 'boolean' ? [String(value)] : undefined;
   if (kind === 'number') return typeof value === 'number' ? [String(value)] : undefined;
@@ -29,7 +29,7 @@ function textsOf({ kind }: Option, value: unknown): string[] | undefined {
   return isList ? value : undefined;
 }
 
-/** Flags and variables in a problem become the members that a program sets. */
+/** Replaces flags and variables in a problem by the names of the library's options. */
 function asMembers(problem: string): OptionProblem {
   const message = withMemberNames(problem, KEYS)
     .replaceAll(/ \(or MCP_PROXY_[A-Z_]+\)/g, '')
@@ -38,7 +38,7 @@ function asMembers(problem: string): OptionProblem {
   return { field: first === 'endpoint' || Object.hasOwn(TABLE, first) ? first : undefined, message };
 }
 
-/** The variables of the command line have no effect on a library; those of AWS have. */
+/** Removes the variables of the command line, which must not affect a library. */
 const withoutOwnVariables = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(env).filter(

@@ -7,7 +7,7 @@ import type { SignedTransport } from '../upstream/transport/signed-transport.ts'
 
 const EVENT_STREAM = 'text/event-stream';
 
-/** A stream of the server that continues after an event. */
+/** A stream that the server resumes after an event. */
 export interface ResumedStream {
   readonly transport: SignedTransport;
   readonly session: KnownSession | undefined;
@@ -48,7 +48,7 @@ export async function openResumedStream(stream: ResumedStream): Promise<() => Pr
   if (response.status === 200 && mediaTypeOf(response.headers) === EVENT_STREAM)
     return () => read(response, stream);
   await response.drain().catch(() => undefined);
-  throw new Error(`the server does not resume the stream: HTTP ${response.status}`);
+  throw new Error(`the server refused to resume the stream: HTTP ${response.status}`);
 }
 
 async function read(response: Incoming, stream: ResumedStream): Promise<void> {

@@ -42,12 +42,12 @@ export interface ToolSource {
   callTool(name: string, args: Record<string, unknown>, options?: ToolCallOptions): Promise<unknown>;
 }
 
-/** The longest timer of Node: the limits of the proxy apply, and their errors name them. */
+/** The longest timer of Node.js, so that only the limits of the proxy apply. */
 const MAX_TIMER_MS = 2_147_483_647;
-/** HeaderMismatch and UnsupportedProtocolVersion of the revision without sessions. */
+/** Errors of servers that know only the revision without sessions. */
 const NO_SESSIONS_CODES: readonly unknown[] = [-32020, -32022, METHOD_NOT_FOUND];
 const STATELESS_REVISION = '2026-07-28';
-/** Results are passed as they are: a model reads them. */
+/** Accepts any result, because a model reads it. */
 const ANY_RESULT = {
   '~standard': { version: 1, vendor: 'mcp-sigv4-proxy', validate: (value: unknown) => ({ value }) },
 } as const;
@@ -87,7 +87,7 @@ export function toolSourceOf(proxy: McpProxy): ToolSource {
   };
 }
 
-/** By `initialize`, or without a session where the server knows no revision with sessions. */
+/** Connects with `initialize`, or without a session if the server requires the stateless era. */
 async function connect(proxy: McpProxy): Promise<Client> {
   const { Client, ProtocolError } = await import('./mcp-client.ts');
   const connectWith = async (mode: VersionNegotiationMode): Promise<Client> => {

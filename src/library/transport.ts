@@ -32,7 +32,7 @@ export interface SigV4ClientTransportOptions
   extends Omit<CreateProxyOptions, 'endpoint'>,
     TransportSessionOptions {}
 
-/** @throws OptionsError where the proxy owns a header, or where a value cannot be sent. */
+/** @throws OptionsError if the transport sets a header itself, or a value cannot be sent. */
 function checkedHeaders(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   const checked: Record<string, string> = {};
   const problems = Object.entries(headers).flatMap(([name, value]) => {
@@ -247,7 +247,7 @@ export class SigV4ClientTransport {
   }
 }
 
-/** Undefined where a message has none, so that nothing is allocated for it. */
+/** Undefined for a message without options, to avoid an allocation. */
 function sendOptionsOf({
   resumptionToken,
   onresumptiontoken: onResumptionToken,

@@ -1,4 +1,4 @@
-/** The members of a transport of the MCP SDK that are replaced. */
+/** The replacements for members of an MCP SDK transport. */
 export interface TransportWrap<Send, OnMessage extends (...args: never[]) => void> {
   readonly send: Send;
   /** Returns the callback that is called in place of the given one. */

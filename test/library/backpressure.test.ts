@@ -224,7 +224,7 @@ it.each([
     },
     'clientOf threw: a secret',
   ],
-  ['returns a number', () => 5 as never, 'clientOf must return a text'],
+  ['returns a number', () => 5 as never, 'clientOf must return a string'],
 ])(
   'where clientOf %s, the call is answered with an error and the server reports the option',
   async (_how, clientOf, message) => {

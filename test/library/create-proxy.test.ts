@@ -142,7 +142,7 @@ it('a layer that throws or returns rubbish fails its call alone', async () => {
   await expect(echo('rubbish')).rejects.toMatchObject({ code: -32603 });
   expect(textOf(await echo('x'))).toContain('x');
   const noHandler = (() => undefined) as never;
-  await expect(start({ layers: { after: [noHandler] } })).rejects.toThrow('that at after[0] returned none');
+  await expect(start({ layers: { after: [noHandler] } })).rejects.toThrow('layers.after[0] must return a handler');
 });
 
 it('withResult keeps the text around the result, and refuses a result that is no object', () => {

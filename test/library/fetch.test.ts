@@ -75,7 +75,7 @@ it('a signed fetch ends with its signal, and reports faults as a TypeError with 
   const refused = openFetch()('http://127.0.0.1:1/');
   await expect(refused).rejects.toThrow(/^fetch failed: /);
   const authorization = openFetch()(server.url, { headers: { authorization: 'Bearer x' } });
-  await expect(authorization).rejects.toThrow('authorization belongs to the signature');
+  await expect(authorization).rejects.toThrow('the header authorization is set by the signature');
   await expect(openFetch({ ...OPTIONS, maxConnections: 0 })(server.url)).rejects.toThrow(OptionsError);
   signedFetch.close();
   await expect(signedFetch(server.url)).rejects.toThrow('closed');

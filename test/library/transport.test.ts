@@ -247,7 +247,7 @@ it('resumeStream delivers what the server sent after an event, under its own ids
     'x-tenant': 'a',
     authorization: expect.stringMatching(/^AWS4-HMAC-SHA256 /),
   });
-  const refused = 'the server does not resume the stream: HTTP 400';
+  const refused = 'the server refused to resume the stream: HTTP 400';
   await expect(transport.resumeStream('0')).rejects.toThrow(refused);
   expect(errors).toEqual([refused]);
   await transport.close();

@@ -86,7 +86,7 @@ export class BorrowAdmission {
     return new SessionPoolError('rate-limited', 'rateLimit.requestsPerSecond', text, { retryAfterMs });
   }
 
-  /** The server asked for a pause. */
+  /** The server requested a pause. */
   pause(ms: number): void {
     this.#bucket?.pause(ms);
   }

@@ -1,11 +1,12 @@
 import type { PooledSession } from './session.ts';
 
-/** A session that is sticky to another key is left to it, if there is a choice. */
+/** True for a session that no affinity key used last. */
 const isNotSticky = ({ affinityKey }: { readonly affinityKey: string | undefined }): boolean =>
   affinityKey === undefined;
 
 /**
- * The sessions that affinity keys used last: one key per session, so no more keys than sessions.
+ * Maps each affinity key to the session that it used last. A session has one key, so the number of
+ * keys is bounded by the number of sessions.
  */
 export class AffinityKeys<C> {
   readonly #sessions = new Map<string, PooledSession<C>>();

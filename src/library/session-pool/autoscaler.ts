@@ -15,14 +15,14 @@ export interface ScaleFacts {
   readonly max: number;
   /** The minimum that the program has set. */
   readonly floor: number;
-  /** How long the session is unused that was unused longest; 0 where all are borrowed. */
+  /** The longest idle time of a session; 0 if all are borrowed. */
   readonly longestIdleMs: number;
 }
 
-/** Above and below these parts of borrowed sessions, the pool is busy or idle. */
+/** The pool is busy above, and idle below, these fractions of borrowed sessions. */
 const BUSY = 0.8;
 const IDLE = 0.3;
-/** The weight of the newest interval. */
+/** The weight of the newest interval in the moving average. */
 const ALPHA = 0.3;
 
 /** Returns the new minimum. Pure. */
@@ -32,7 +32,7 @@ export function scaledMinimum(
 ): number {
   const { averageWaitMs, active, open, min, max, floor, longestIdleMs } = facts;
   const used = open === 0 ? 0 : active / open;
-  // More than are open: a greater number that is still less would add no session.
+  // More than the open sessions, because a lower minimum would open none.
   if ((averageWaitMs > scaleUpMs || used > BUSY) && open < max)
     return Math.min(max, Math.max(min, open) + step);
   if (longestIdleMs >= scaleDownIdleMs && used < IDLE) return Math.max(floor, Math.min(min, min - step));
@@ -83,7 +83,7 @@ export class Autoscaler {
 
   #check(): void {
     const { clock, config, facts, counts, hooks, onScale } = this.#deps;
-    // Also while no change is due, so that the average is no older than an interval.
+    // Updated even if no change is due, so that the average is current.
     this.#measure();
     const now = clock.monotonic();
     if (now - this.#changedAt < config.cooldownMs) return;

@@ -13,9 +13,9 @@ export interface CallerOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Headers that identify the caller and are not sent. */
   readonly identityHeaders?: Readonly<Record<string, string>> | undefined;
-  /** The user: no session is used by two of them. */
+  /** The user. Users never share a session. */
   readonly identity?: string | undefined;
-  /** The endpoint, where it is not that of the pool. */
+  /** The endpoint. Default: that of the pool. */
   readonly endpoint?: string | URL | undefined;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
@@ -29,8 +29,8 @@ export interface BorrowOptions extends CallerOptions {
   readonly tenant?: string | undefined;
 }
 
-/** The session of the caller's own connection, which is not that of the server. */
-const OF_CALLER = /^x-mcp-session-id$|^mcp-session-id$/i;
+/** Headers that name the caller's session with the program; they are not sent to the server. */
+const CALLER_SESSION_HEADER = /^x-mcp-session-id$|^mcp-session-id$/i;
 
 /**
  * The headers that a borrow sends; undefined for none. Pure.
@@ -49,7 +49,7 @@ export function sentHeaders(
         'headers',
         `headers have a value for ${name} that no header can carry`,
       );
-    if (OF_CALLER.test(name) || headerProblem(`${name}: `) !== undefined) continue;
+    if (CALLER_SESSION_HEADER.test(name) || headerProblem(`${name}: `) !== undefined) continue;
     sent[name.toLowerCase()] = value;
     isEmpty = false;
   }

@@ -8,9 +8,9 @@ export type SessionPoolReason =
   | 'shutting-down'
   /** No session became free in time. */
   | 'exhausted'
-  /** All keys or sessions that the pool may have are in use. */
+  /** The maximum number of keys or sessions is in use. */
   | 'limit-reached'
-  /** The tenant has as many sessions as it may have. */
+  /** The tenant has borrowed its maximum number of sessions. */
   | 'tenant-limit'
   /** The rate limit would delay the borrow for too long. */
   | 'rate-limited'
@@ -29,9 +29,9 @@ export type SessionPoolReason =
 
 /** The facts of an error besides its reason, its field and its message. */
 export interface SessionPoolFacts {
-  /** Milliseconds after which another try can help. */
+  /** Milliseconds after which a retry can succeed. */
   readonly retryAfterMs?: number | undefined;
-  /** The error below. */
+  /** The cause. */
   readonly cause?: unknown;
 }
 
@@ -42,7 +42,7 @@ export class SessionPoolError extends Error {
   readonly reason: SessionPoolReason;
   /** The option, argument or method that it is about. */
   readonly field: string;
-  /** Milliseconds after which another try can help; undefined if unknown. */
+  /** Milliseconds after which a retry can succeed; undefined if unknown. */
   readonly retryAfterMs: number | undefined;
 
   /** @param message - what happened and what to do. */

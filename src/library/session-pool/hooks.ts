@@ -28,7 +28,7 @@ export interface PoolSessionEvent {
 export interface PoolUseEvent extends PoolSessionEvent {
   /** Sessions that are borrowed. */
   readonly active: number;
-  /** Sessions that are not. */
+  /** Open sessions that are not borrowed. */
   readonly idle: number;
 }
 
@@ -71,7 +71,7 @@ export interface SessionPoolHooks {
 
 type HookName = Exclude<keyof SessionPoolHooks, 'onHookFailed'>;
 
-/** Calls hooks. A failing one never reaches the pool. */
+/** Calls hooks. A hook that fails does not affect the pool. */
 export class HookCaller {
   readonly #hooks: SessionPoolHooks;
 
@@ -99,7 +99,7 @@ export class HookCaller {
       const result = this.#hooks.onHookFailed?.(callbackFailed(`hooks.${name}`, 'failed', cause));
       if (isThenable(result)) result.then(undefined, () => undefined);
     } catch {
-      // The last resort fails itself: nothing is left to report to.
+      // `onHookFailed` itself failed, so nothing can report it.
     }
   }
 }

@@ -49,9 +49,9 @@ export function identityHeadersOf(
 }
 
 /**
- * The full hash of the identity that headers state. It is JSON that is hashed, so that no value can
- * imitate another one by its delimiters.
- * @throws SessionPoolError callback-failed where the extractor throws or returns no text.
+ * The full hash of the identity in the headers. It hashes JSON, so that a value with delimiters
+ * cannot equal other values.
+ * @throws SessionPoolError callback-failed where the extractor throws or returns no string.
  */
 export function identityHash(
   headers: IdentityHeaders,
@@ -76,7 +76,7 @@ function extractedBy(
   }
   if (extracted === undefined || extracted === null) return undefined;
   if (typeof extracted === 'string') return extracted;
-  throw callbackFailed('identity.extractor', 'must return a text or undefined');
+  throw callbackFailed('identity.extractor', 'must return a string or undefined');
 }
 
 /** The parts of a key. */
@@ -96,7 +96,7 @@ const BEARER = /^bearer +/i;
 
 /**
  * An `extractor` of `identity` that returns the subject of the JWT in `authorization`: `sub`, else
- * `email`, else `user_id`. It separates sessions and authenticates no one: the signature is not
+ * `email`, else `user_id`. It separates sessions, but does not authenticate: the signature is not
  * checked. Headers are expected in lower case.
  */
 export function jwtIdentity(headers: IdentityHeaders): string | undefined {

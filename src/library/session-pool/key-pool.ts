@@ -31,14 +31,14 @@ export interface KeyPoolDeps<C extends PoolClient> {
   readonly opening: OpenSessionDeps<C>;
   /** A session was opened or has ended. */
   readonly onChanged: () => void;
-  /** The server asked for a pause. */
+  /** The server requested a pause. */
   readonly onPause: (ms: number) => void;
 }
 
-/** Longest time that closing a session takes: the slot is free then, whatever the server does. */
+/** Time limit for closing a session; after it, the slot is free. */
 const MAX_CLOSE_MS = 5_000;
 
-/** The sessions of one key, on the engine that the command line uses, too. */
+/** The sessions of one key. It uses the same pool engine as the command line. */
 export class KeyPool<C extends PoolClient> {
   readonly key: string;
   readonly parts: KeyParts;
@@ -48,7 +48,7 @@ export class KeyPool<C extends PoolClient> {
   readonly #deps: KeyPoolDeps<C>;
   readonly #affinity = new AffinityKeys<C>();
   #size: KeySize;
-  /** A session was lost since the last opening. */
+  /** True if a session was lost since the last opening. */
   #hasLost = false;
   /**
    * The headers of requests that belong to no borrow: those of the pool, and of the key's caller.
@@ -58,7 +58,7 @@ export class KeyPool<C extends PoolClient> {
   usedAt: number;
   /** Sessions that are borrowed. */
   active = 0;
-  /** Callers that wait for a session, or have it and have not been told yet. */
+  /** Callers that wait for a session, or whose session has not been passed to them yet. */
   #borrowing = 0;
   hits = 0;
   misses = 0;
@@ -211,7 +211,7 @@ export class KeyPool<C extends PoolClient> {
     for (const { item } of idle.slice(0, Math.max(0, most))) this.engine.retire(item, 'idle');
   }
 
-  /** When the session was used that was unused longest, and is not needed for the minimum. */
+  /** The last use of the session that is idle longest; undefined if the minimum needs it. */
   get surplusSince(): number | undefined {
     if (this.engine.count <= this.#size.min) return undefined;
     return this.#unused[0]?.usedAt;
@@ -243,7 +243,7 @@ export class KeyPool<C extends PoolClient> {
   async #open(signal: AbortSignal, reason: SessionOpenReason): Promise<PooledSession<C>> {
     const { endpoint } = this.parts;
     const observe = (session: () => PooledSession<C> | undefined) => this.#observer(session);
-    // To the engine, also the first caller waits for a successor.
+    // The engine reports the first opening as a recovery, too.
     const cause = reason === 'recovery' && !this.#hasLost ? 'demand' : reason;
     this.#hasLost = false;
     return this.opener.open({ endpoint, headers: this.#headers, observe }, cause, signal);
@@ -279,7 +279,7 @@ export class KeyPool<C extends PoolClient> {
     this.#affinity.detach(session);
     counts.sessionsDestroyed++;
     if (reason === 'recycled' || reason === 'expired') counts.recycled++;
-    // Later, because the engine may be in the middle of a decision, and a hook may borrow.
+    // Deferred, because a hook may borrow while the engine decides.
     queueMicrotask(() => {
       hooks.call('onSessionDestroyed', { sessionId: session.id, key: this.key, reason });
       this.#deps.onChanged();

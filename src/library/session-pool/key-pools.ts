@@ -102,7 +102,7 @@ export class KeyPools<C extends PoolClient> {
     const opened = own ? { ...config.headers, ...own } : config.headers;
     const existing = this.#pools.get(key);
     if (existing) {
-      // A token that the extractor reads may be renewed: sessions are opened with the last one.
+      // The token of an identity may be renewed: new sessions are opened with the latest one.
       if (own) existing.useHeaders(opened);
       return existing;
     }
@@ -162,7 +162,7 @@ export class KeyPools<C extends PoolClient> {
     this.#remove(oldest);
   }
 
-  /** Forgets a key. Its sessions are closed, borrowed ones when they are returned. */
+  /** Removes a key. Its sessions are closed, borrowed ones when they are returned. */
   #remove(pool: KeyPool<C>): void {
     const { counts } = this.#deps;
     this.#pools.delete(pool.key);
@@ -171,7 +171,7 @@ export class KeyPools<C extends PoolClient> {
     void pool.engine.end().then(() => this.#leave(pool));
   }
 
-  /** A key that was removed has closed its unused sessions, or one of the others. */
+  /** Called when a session of a removed key has been closed. */
   #leave(pool: KeyPool<C>): void {
     if (pool.active > 0 || pool.engine.size > 0 || !this.#leaving.delete(pool)) return;
     const { endpoint } = pool.parts;
@@ -182,7 +182,7 @@ export class KeyPools<C extends PoolClient> {
   }
 
   /**
-   * Where all sessions that may be open are, closes one that was unused longest, of another key.
+   * If the maximum number of sessions is open, closes the one of another key that is idle longest.
    */
   makeRoomFor(pool: KeyPool<C>): void {
     if (this.#quota.used < this.#quota.max || pool.engine.size >= this.#size.max) return;
@@ -225,7 +225,7 @@ export class KeyPools<C extends PoolClient> {
 
   /**
    * Refuses callers, and closes all sessions when the wait for borrowed ones is over.
-   * @param wait - waits for those that are borrowed, as long as it may.
+   * @param wait - waits for borrowed sessions within the drain time.
    */
   async close(wait: (drained: Promise<void>) => Promise<unknown>): Promise<void> {
     this.#sweeping?.cancel();

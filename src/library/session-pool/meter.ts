@@ -12,13 +12,13 @@ export interface MeterResult {
 
 /** The part of a `Meter` of `@opentelemetry/api` that a pool uses. */
 export interface PoolMeter {
-  /** Creates an instrument for a number that only grows. */
+  /** Creates a counter, whose value only increases. */
   createObservableCounter(name: string, options?: { description?: string; unit?: string }): object;
-  /** Creates an instrument for any other number. */
+  /** Creates a gauge. */
   createObservableGauge(name: string, options?: { description?: string; unit?: string }): object;
   /** Calls the function with each collection. */
   addBatchObservableCallback(callback: (result: MeterResult) => void, instruments: object[]): void;
-  /** Ends that. */
+  /** Removes the callback. */
   removeBatchObservableCallback(callback: (result: MeterResult) => void, instruments: object[]): void;
 }
 

@@ -131,7 +131,7 @@ export class PoolCounts {
   keysEvicted = 0;
 }
 
-/** The parts of metrics that are no counts. */
+/** The metrics that are not counts. */
 export interface PoolGauges {
   readonly keys: readonly PoolKeyMetrics[];
   readonly active: number;
@@ -141,7 +141,7 @@ export interface PoolGauges {
   readonly uptimeMs: number;
 }
 
-/** Rounded, because a mean of floats has digits that mean nothing. */
+/** Rounded, because further digits of a mean are noise. */
 const ratio = (part: number, whole: number, digits: number): number =>
   whole === 0 ? 0 : Number((part / whole).toFixed(digits));
 

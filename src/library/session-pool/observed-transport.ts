@@ -6,14 +6,14 @@ import { faultOfError, faultOfReply, type SessionFault } from './session-fault.t
 export interface TransportObserver {
   onFault(fault: SessionFault): void;
   onClosed(): void;
-  /** The server asked for a pause. */
+  /** The server requested a pause. */
   onPause(ms: number): void;
   onToolsChanged(): void;
 }
 
 type Callback = (...args: unknown[]) => void;
 
-/** The transport, whose failures and notifications the pool observes. */
+/** Wraps a transport, so that the pool observes its failures and notifications. */
 export function observed(transport: PoolTransport, observer: TransportObserver): PoolTransport {
   const observe = (message: unknown): void => {
     if (!isObject(message)) return;

@@ -45,7 +45,7 @@ export async function openSession<C extends PoolClient>(
   order: SessionOrder<C>,
   signal: AbortSignal,
 ): Promise<PooledSession<C>> {
-  // A real one: clients and transports of the SDK may combine it with others.
+  // A platform signal, because clients and transports of the SDK may combine it with others.
   const attempt = new AbortController();
   const leave = (): void => attempt.abort(signal.reason);
   signal.throwIfAborted();
@@ -122,7 +122,7 @@ export async function openSession<C extends PoolClient>(
     return session;
   } catch (error) {
     const opened = transport;
-    // Not awaited: the server may be what hangs, and the slot is free at once.
+    // Not awaited, because the server may hang, and the slot is free at once.
     void closeTransport(opened, client);
     throw attempt.signal.aborted ? attempt.signal.reason : asOpenError(error);
   } finally {
@@ -131,7 +131,7 @@ export async function openSession<C extends PoolClient>(
   }
 }
 
-/** Longer timers fire at once. */
+/** The longest timer of Node.js: longer ones fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Calls a factory, and closes an object that it returns too late. */

@@ -17,7 +17,7 @@ const PEERS: readonly PeerNames[] = [
   },
 ];
 
-// Not a literal, so that the bundle does not contain the package.
+// A variable, so that the bundle does not contain the package.
 const loadPackage: Load = (name) => import(name);
 
 const isMissing = (error: unknown): boolean =>

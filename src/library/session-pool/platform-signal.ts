@@ -1,8 +1,8 @@
 import { abortable } from '../../core/time/waits.ts';
 
 /**
- * Runs work under a signal of the platform, which clients of the SDK may combine with others.
- * Rejects at an abort, also where the work goes on.
+ * Runs work with an `AbortSignal` of the platform, which clients of the SDK may combine with
+ * others. Rejects at an abort, even if the work continues.
  */
 export async function withPlatformSignal<T>(
   signal: AbortSignal,

@@ -25,7 +25,7 @@ export interface PoolManagerOptions {
 
 const STRATEGIES: readonly string[] = ['round-robin', 'failover', 'least-connections'];
 
-/** Refusals of one pool that say nothing of another. */
+/** Refusals of one pool after which another pool may serve the caller. */
 const NEXT_MAY_SERVE: ReadonlySet<SessionPoolReason> = new Set<SessionPoolReason>([
   'not-started',
   'shutting-down',
@@ -67,7 +67,7 @@ export class PoolManager<C extends PoolClient = PoolClient> {
       throw new SessionPoolError(
         'invalid-argument',
         'name',
-        `The manager has a pool ${JSON.stringify(name)}.`,
+        `The manager already has a pool ${JSON.stringify(name)}.`,
       );
     this.#pools.set(name, pool);
     if (this.#isStarted) await pool.start();
@@ -176,7 +176,9 @@ export class PoolManager<C extends PoolClient = PoolClient> {
         refusal = error;
       }
     }
-    throw refusal ?? new SessionPoolError('invalid-argument', 'add', 'The manager has no pool.');
+    throw (
+      refusal ?? new SessionPoolError('invalid-argument', 'add', 'The manager has no pools: call add first.')
+    );
   }
 
   /** Usable pools first, in the order of the strategy; the others are a last resort. */
@@ -185,7 +187,7 @@ export class PoolManager<C extends PoolClient = PoolClient> {
     const ordered = this.#strategy === 'round-robin' ? rotated(pools, this.#turn++) : pools;
     if (this.#strategy === 'least-connections') ordered.sort((one, other) => loadOf(one) - loadOf(other));
     const others: SessionPool<C>[] = [];
-    // Judged when its turn comes: its state may have changed while another pool was tried.
+    // Checked here, because its state may have changed while another pool was tried.
     for (const pool of ordered) {
       if (isUsable(pool, caller)) yield pool;
       else others.push(pool);

@@ -6,7 +6,7 @@ type Method = 'ping' | 'listTools' | 'listPrompts' | 'listResources' | 'listReso
 
 interface ProbeMethod {
   readonly member: Method;
-  /** The capability without which the SDK answers by itself. */
+  /** The SDK answers by itself if the server lacks this capability. */
   readonly capability?: 'tools' | 'prompts' | 'resources';
 }
 
@@ -22,7 +22,7 @@ interface ProbedClient {
   getServerCapabilities?(): Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The SDK of the second generation answers lists from its cache, unless it is told not to. */
+/** Without this option, SDK 2.x answers lists from its cache. */
 const UNCACHED = { cacheMode: 'bypass' };
 
 /** Probes a session by one method. @throws where the server answers with another error, or none. */
@@ -58,7 +58,7 @@ export function callToolOf(
   params: { name: string; arguments?: Record<string, unknown> },
   options: { readonly signal?: AbortSignal },
 ): Promise<unknown> {
-  // The first generation takes a schema of the result before the options.
+  // SDK 1.x takes a schema of the result before the options.
   const isSecond = typeof (client as { getProtocolEra?: unknown }).getProtocolEra === 'function';
   const rest: unknown[] = isSecond ? [options] : [undefined, options];
   return client.callTool(params, ...(rest as never[]));

@@ -27,7 +27,7 @@ export class ReadyWaiters {
     });
   }
 
-  /** Something has changed. */
+  /** The state of the pool has changed. */
   look(): void {
     if (this.#waiting.size === 0 || !this.#isReady()) return;
     for (const leave of [...this.#waiting]) leave(true);

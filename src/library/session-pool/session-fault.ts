@@ -7,7 +7,7 @@ export type SessionFault =
   | 'broken'
   /** The server refused the credentials: other credentials may succeed. */
   | 'refused'
-  /** The server asked for a pause. */
+  /** The server requested a pause. */
   | 'throttled';
 
 /** Reasons of a proxy's error that mean a broken connection or session. */

@@ -10,7 +10,7 @@ export interface SessionFetchDeps {
   readonly clock: Clock;
   /** The headers of the borrow. */
   readonly headers: () => Readonly<Record<string, string>>;
-  /** The server asked for a pause. */
+  /** The server requested a pause. */
   readonly onPause: (ms: number) => void;
 }
 

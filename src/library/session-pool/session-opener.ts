@@ -18,7 +18,7 @@ export interface SessionOpenerDeps<C extends PoolClient> {
   readonly opening: OpenSessionDeps<C>;
 }
 
-/** Opens the sessions of one key, with further attempts and a circuit breaker. */
+/** Opens the sessions of one key, with retries and a circuit breaker. */
 export class SessionOpener<C extends PoolClient> {
   readonly #deps: SessionOpenerDeps<C>;
   readonly #breaker: Breaker;

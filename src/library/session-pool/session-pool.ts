@@ -45,7 +45,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
   #state: State = 'new';
   /** Until the next shutdown. */
   #starting: Promise<void> | undefined;
-  /** Calls of shutdown so far. */
+  /** The number of calls of `shutdown`. */
   #shutdowns = 0;
   #stopping: Promise<void> | undefined;
   #isWarm = false;
@@ -267,7 +267,7 @@ export class SessionPool<C extends PoolClient = PoolClient> {
     return this.#keys.of(options).tools.get(options.signal ?? new CallController().signal);
   }
 
-  /** Fetches lists of tools anew from now on. */
+  /** Discards the cached lists of tools. */
   invalidateTools(): void {
     for (const pool of this.#keys.all) pool.tools.invalidate();
   }
@@ -286,7 +286,9 @@ export class SessionPool<C extends PoolClient = PoolClient> {
     this.#keys.resize(size);
   }
 
-  /** Replaces all sessions, for example after a change of credentials. Borrowed ones serve on. */
+  /**
+   * Replaces all sessions, for example after a change of credentials. Borrowed ones stay usable.
+   */
   drain(): void {
     for (const pool of this.#keys.all) pool.engine.drain();
   }
@@ -420,7 +422,7 @@ const useOf = <C extends PoolClient>({ key, active, engine }: KeyPool<C>, sessio
   idle: Math.max(0, engine.count - active),
 });
 
-/** Reasons for which a caller that does not wait gets nothing. */
+/** Reasons for which `trySession` returns undefined. */
 const BUSY: ReadonlySet<string> = new Set(['exhausted', 'limit-reached', 'tenant-limit', 'rate-limited']);
 
 const isFaultOfProgram = (error: unknown): boolean =>

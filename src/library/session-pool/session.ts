@@ -59,7 +59,7 @@ export class PooledSession<C> {
   affinityKey: string | undefined = undefined;
   /** The worst fault that its transport has shown. */
   fault: SessionFault | undefined = undefined;
-  /** Why it is closed, where the engine does not know. */
+  /** Why it is closed, if the engine does not know the reason. */
   closeReason: 'evicted' | undefined = undefined;
   /** Why it was closed, is being closed, or was lost; undefined while it is open. */
   ended: PoolCloseReason | undefined = undefined;
@@ -77,7 +77,7 @@ export class PooledSession<C> {
     this.#applyHeaders = applyHeaders;
   }
 
-  /** True where it can send these headers. */
+  /** True if its transport can send these headers. */
   canSend(headers: Readonly<Record<string, string>>): boolean {
     if (this.#applyHeaders) return true;
     return Object.entries(headers).every(([name, value]) => this.openedWith[name] === value);
@@ -115,6 +115,6 @@ export async function closeTransport(
     // A client that was not connected yet does not close it.
     await transport?.close();
   } catch {
-    // It is closed as far as it can be.
+    // Nothing more can be closed.
   }
 }

@@ -16,7 +16,7 @@ export interface PoolToolListDeps {
   readonly onChanged: (schemaHash: string) => void;
 }
 
-/** The list of tools of one key: fetched once for all who need it at once. */
+/** The cached list of tools of one key. Concurrent callers share one fetch. */
 export class PoolToolList {
   readonly #deps: PoolToolListDeps;
   readonly #flights = new SingleFlight<readonly PoolTool[]>();
@@ -41,7 +41,7 @@ export class PoolToolList {
     return this.#flights.run((flight) => this.#fetch(flight)).join(signal);
   }
 
-  /** The next caller fetches; one that waits keeps the list that is being fetched for it. */
+  /** The next caller fetches again. Callers that wait still receive the list being fetched. */
   invalidate(): void {
     this.#version++;
     this.#tools = undefined;
@@ -65,7 +65,7 @@ export class PoolToolList {
 }
 
 /**
- * The hash of a list of tools: the order of keys makes no difference, that of the tools does. Pure.
+ * The hash of a list of tools. It depends on the order of tools, but not on that of keys. Pure.
  */
 export const schemaHash = (tools: readonly PoolTool[]): string =>
   createHash('sha256')
@@ -79,7 +79,7 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
 }
 
-/** A server that never ends its list must not fill the memory. */
+/** Bounds the memory for a server that never ends its list. */
 const MAX_PAGES = 100;
 
 /** Fetches all pages. @throws where the server repeats a cursor or sends too many pages. */

@@ -17,7 +17,7 @@ export const transportKind = <C extends PoolClient>({ options }: PoolConfig<C>):
 };
 
 /**
- * Creates, once per endpoint, what sessions are made of. The SDK and the proxy load on first use.
+ * Creates the factories of sessions, once per endpoint. Loads the SDK and the proxy on first use.
  */
 export class TransportParts<C extends PoolClient> {
   readonly #config: PoolConfig<C>;
