@@ -1,6 +1,6 @@
 // Fails where a package in the bundle has a known vulnerability of severity high or critical.
-// Findings in packages that are only used to build and test are printed. A registry without an
-// audit endpoint, or out of reach, is no failure.
+// Findings in packages that are only used to build and test are printed. A registry without
+// an audit endpoint, or one that cannot be reached, does not fail the audit.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

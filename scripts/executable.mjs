@@ -18,7 +18,7 @@ import { inject } from 'postject';
 
 const DIST = 'dist';
 const OUT = process.argv[2] ?? 'executable';
-/** The mark in Node's binary that the injected blob switches on. */
+/** The fuse in Node's binary that the injection flips. */
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
 /** The chunks that the command line loads, at once or later. */
@@ -90,11 +90,11 @@ await inject(executable, 'NODE_SEA_BLOB', readFileSync(blob), {
   sentinelFuse: FUSE,
   ...(mac ? { machoSegmentName: 'NODE_SEA' } : {}),
 });
-// macOS runs no program without a signature on Apple silicon; this one names nobody.
+// macOS on Apple silicon runs only signed programs; this signature is ad hoc.
 if (mac) run('codesign', ['--sign', '-', executable]);
 for (const file of [main, blob, config]) rmSync(file);
 
-// Bundled code keeps its authors' terms.
+// Licences require their text with the code.
 copyFileSync('LICENSE', join(OUT, 'LICENSE'));
 copyFileSync(join(DIST, 'THIRD-PARTY-LICENSES.txt'), join(OUT, 'THIRD-PARTY-LICENSES.txt'));
 console.log(

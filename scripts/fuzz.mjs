@@ -1,5 +1,5 @@
-// Feeds generated JSON-RPC lines, HTTP requests, event streams and AWS files to what reads them,
-// and compares with other readers.
+// Feeds generated JSON-RPC lines, HTTP requests, event streams and AWS files to their readers,
+// and compares the results with those of other readers.
 //   node scripts/fuzz.mjs [--seconds 60] [--seed <n>]
 // --seconds is for each fuzzer; the same seed repeats the same cases. Exit code 0 where all readers
 // agree.

@@ -1,7 +1,6 @@
-// Leaves of the declarations in dist/types those only that the library's own lead to: the others
-// are of no use to who installs the package, and some name bundled packages, which are not
-// installed. Then writes their twins for `require`: TypeScript takes a `.d.ts` of this package for
-// an ES module.
+// Removes from dist/types the declarations that the library's entries do not import: programs
+// cannot use them, and some import bundled packages, which are not installed. Then writes copies
+// for `require`, because TypeScript treats a `.d.ts` of this package as an ES module.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -25,7 +24,7 @@ for (const path of waiting) {
     if (name.startsWith('node:')) continue;
     if (peers.some((peer) => name === peer || name.startsWith(`${peer}/`))) continue;
     if (!name.startsWith('.'))
-      throw new Error(`${path} needs the types of ${name}, which is not installed with us`);
+      throw new Error(`${path} needs the types of ${name}, which the package does not install`);
     waiting.push(join(dirname(path), name.replace(/\.ts$/, '.d.ts')));
   }
 }

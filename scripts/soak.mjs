@@ -1,4 +1,4 @@
-// Random faults at 16 requests in flight, against a server that writes down what it ran.
+// Runs random faults with 16 requests in flight, against a server that records the calls it ran.
 //   node scripts/soak.mjs [--seconds 600] [--seed <n>]
 //                         [--with sessions,limits,profiles,signals,questions,adaptive] [--listener]
 // Exit code 0 where every request was answered exactly once, none ran twice, and nothing grew.

@@ -1,5 +1,5 @@
-// Takes the place of the MCP SDK's schema validator in the bundle: nothing uses it, and it is
-// 200 kB. scripts/build.mjs puts it there.
+// Replaces the MCP SDK's schema validator in the bundle, which is not used and has 200 kB.
+// scripts/build.mjs inserts this file.
 export const CORS_IS_POSSIBLE = false;
 
 export class DefaultJsonSchemaValidator {

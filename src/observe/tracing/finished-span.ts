@@ -2,12 +2,12 @@ export type AttributeValue = string | number | boolean;
 
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
-/** The part that many spans have in common: all spans of a tool share one. */
+/** The common part of spans: all spans of a tool share one template. */
 export class SpanTemplate {
   readonly name: string;
   readonly kind: 'server' | 'client' | 'internal';
   readonly attributes: Attributes;
-  /** The bytes of the part, kept by the encoder that made them first. */
+  /** The encoded template, which the encoder caches here. */
   encoded: Uint8Array | undefined;
 
   constructor(name: string, kind: SpanTemplate['kind'], attributes: Attributes) {
@@ -18,7 +18,7 @@ export class SpanTemplate {
 }
 
 /**
- * A finished span, without any type of the SDK, which is loaded after the first spans have ended.
+ * A finished span. It uses no type of the SDK, which is loaded after the first spans have ended.
  */
 export interface FinishedSpan {
   readonly template: SpanTemplate;

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 
 const TRACE_DIGITS = 32;
 const SPAN_DIGITS = 16;
-/** Filled and written as text at once: both calls cost more than the bytes. */
+/** Random bytes are generated and encoded in blocks, because each call has a fixed cost. */
 const POOL_BYTES = 4_096;
 
 const pool = Buffer.alloc(POOL_BYTES);

@@ -6,7 +6,7 @@ import type { AnyFamily } from '../metrics/exposition.ts';
 import { Histogram } from '../metrics/families.ts';
 import { otelAttributesOf, otelNameOf } from './metric-names.ts';
 
-/** The numbers of the SDK's enumerations, whose module is larger than all of this. */
+/** Values of the SDK's enums. Importing its module would cost more than this file. */
 const HISTOGRAM = 0;
 const GAUGE = 2;
 const SUM = 3;

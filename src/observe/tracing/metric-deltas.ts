@@ -1,7 +1,7 @@
 import type { HrTime } from '@opentelemetry/api';
 import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 
-/** The numbers of the SDK's enumerations, whose module is larger than all of this. */
+/** Values of the SDK's enums. Importing its module would cost more than this file. */
 const GAUGE = 2;
 const DELTA = 0;
 
@@ -18,15 +18,15 @@ interface Point {
   readonly value: PointValue;
 }
 
-/** Metrics to send, and what to call when the collector has taken them. */
+/** Metrics to send, and a function to call when the collector has accepted them. */
 export interface DeltaMetrics {
   readonly metrics: ResourceMetrics;
   commit(): void;
 }
 
 /**
- * Turns cumulative metrics into what was counted since the last export that the collector took.
- * Gauges stay as they are.
+ * Converts cumulative metrics to deltas since the last export that the collector accepted. Gauges
+ * stay unchanged.
  */
 export class MetricDeltas {
   readonly #sent = new Map<string, PointValue>();
@@ -59,7 +59,7 @@ export class MetricDeltas {
     const points = (metric.dataPoints as readonly Point[]).flatMap((point) => {
       const key = `${metric.descriptor.name} ${JSON.stringify(point.attributes)}`;
       totals.set(key, point.value);
-      const value = gained(point.value, this.#sent.get(key));
+      const value = increaseOf(point.value, this.#sent.get(key));
       return value === undefined ? [] : [{ ...point, startTime: this.#since, value }];
     });
     return { ...metric, aggregationTemporality: DELTA, dataPoints: points } as unknown as MetricData;
@@ -67,7 +67,7 @@ export class MetricDeltas {
 }
 
 /** Undefined where nothing was counted. */
-function gained(value: PointValue, before: PointValue | undefined): PointValue | undefined {
+function increaseOf(value: PointValue, before: PointValue | undefined): PointValue | undefined {
   if (typeof value === 'number') {
     const more = value - (typeof before === 'number' ? before : 0);
     return more === 0 ? undefined : more;

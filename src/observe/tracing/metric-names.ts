@@ -20,7 +20,7 @@ const ATTRIBUTES: Readonly<Record<string, string>> = {
   network_transport: 'network.transport',
 };
 
-/** Names of Prometheus end in their unit, those of OpenTelemetry state it apart. */
+/** Prometheus names end in their unit; OpenTelemetry states the unit separately. */
 const UNITS: readonly (readonly [suffix: string, unit: string])[] = [
   ['_seconds', 's'],
   ['_bytes', 'By'],

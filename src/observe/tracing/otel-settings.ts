@@ -23,13 +23,13 @@ export interface OtelSettings {
   readonly sampler: SamplerName;
   readonly ratio: number;
   readonly propagators: ReadonlySet<Propagator>;
-  /** Values that cannot be obeyed, as sentences for the log. */
+  /** The problems of ignored values, as sentences for the log. */
   readonly problems: readonly string[];
 }
 
 type OtelVariables = Readonly<Record<string, string | undefined>>;
 
-/** Variables of OpenTelemetry that can switch a signal on. Others alone are for other programs. */
+/** Variables that can switch a signal on. Others alone may be meant for other programs. */
 const EXPORTER_OF = { traces: 'OTEL_TRACES_EXPORTER', metrics: 'OTEL_METRICS_EXPORTER' } as const;
 const ENDPOINT = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 
@@ -47,7 +47,7 @@ const wordsOf = (text: string): string[] =>
 const shown = (value: string): string => JSON.stringify(value.slice(0, 100));
 
 /**
- * Reads the OTEL_* variables; undefined where none of them asks for traces or metrics. Pure. An
+ * Reads the OTEL_* variables; undefined if none of them requests traces or metrics. Pure. An
  * invalid value never stops the proxy, because the variables may be meant for other programs.
  */
 export function readOtelSettings(env: OtelVariables): OtelSettings | undefined {
@@ -72,8 +72,8 @@ function readSignal(
 ): SignalSettings | undefined {
   const variable = EXPORTER_OF[signal];
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
-  const isAsked = [variable, ENDPOINT, `${own}_ENDPOINT`].some((name) => env[name]);
-  if (!isAsked) return undefined;
+  const isRequested = [variable, ENDPOINT, `${own}_ENDPOINT`].some((name) => env[name]);
+  if (!isRequested) return undefined;
   const named = wordsOf(env[variable] || 'otlp');
   if (named.includes('none')) return undefined;
   const exporters = named.filter((name): name is OtelExporter => EXPORTERS.includes(name));
@@ -84,7 +84,7 @@ function readSignal(
   const from = env[`${own}_PROTOCOL`] ? `${own}_PROTOCOL` : 'OTEL_EXPORTER_OTLP_PROTOCOL';
   const protocol = env[from] || 'http/protobuf';
   if (exporters.includes('otlp') && !PROTOCOLS.includes(protocol)) {
-    // Not the default in its place: a receiver of gRPC cannot read HTTP.
+    // The default does not replace grpc, because a gRPC receiver cannot read HTTP.
     problems.push(
       `${from} must be http/protobuf or http/json, not ${shown(protocol)}: no ${signal} are sent by OTLP.`,
     );

@@ -49,7 +49,7 @@ const REMOTE_FLAGS = flagsOf(true);
 
 /**
  * An ExportTraceServiceRequest of OTLP that grows by spans. The SDK's serializer takes ten times as
- * long: it encodes what all spans of a tool have in common once for each.
+ * long, because it encodes the common part of all spans of a tool for each span.
  */
 export class EncodedSpans {
   readonly #writer: ProtobufWriter;
@@ -58,7 +58,7 @@ export class EncodedSpans {
   /** The number of spans. */
   count = 0;
 
-  /** @param bytes - how long it will be, as far as that is known. */
+  /** @param bytes - the expected length. */
   constructor({ resource, scope }: SpanOrigin, bytes?: number) {
     const writer = new ProtobufWriter(bytes);
     this.#writer = writer;

@@ -22,7 +22,7 @@ export class ProtobufWriter {
   #bytes: Buffer;
   #at = 0;
 
-  /** @param bytes - how much will be written, as far as it is known. */
+  /** @param bytes - the expected length. */
   constructor(bytes = FIRST_BYTES) {
     this.#bytes = Buffer.allocUnsafe(bytes);
   }
@@ -82,13 +82,13 @@ export class ProtobufWriter {
     this.#at = this.#bytes.writeUInt32LE(high, this.#at);
   }
 
-  /** Writes the bytes that hexadecimal digits state. */
+  /** Writes the bytes of a hexadecimal string. */
   hex(field: number, digits: string): void {
     const length = digits.length >>> 1;
     this.#reserve(length + MAX_NUMBER_BYTES);
     this.#bytes[this.#at++] = (field << 3) | BYTES;
     this.#length(length);
-    // Not in fields of the object, each of which would be read and written per byte.
+    // Local variables are faster than fields, which would be read and written for each byte.
     const bytes = this.#bytes;
     let to = this.#at;
     for (let at = 0; at < digits.length; at += 2)
@@ -128,7 +128,7 @@ export class ProtobufWriter {
 
   /**
    * Begins a message.
-   * @param lengthBytes - those that its length will probably take; otherwise it is moved.
+   * @param lengthBytes - the expected size of its length; the message is moved if it differs.
    * @returns its start, for `end`.
    */
   begin(field: number, lengthBytes = SPAN_LENGTH_BYTES): number {

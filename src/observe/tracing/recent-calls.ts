@@ -1,16 +1,16 @@
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 
-/** Calls in flight that are remembered: more are rarely in flight. */
+/** The maximum number of calls in flight that are kept; more are rare. */
 const MAX_CALLS = 4_096;
-/** Calls that have ended and are remembered: the events of a failure come right after the end. */
+/** Ended calls that are kept, because the events of a failure follow right after the end. */
 const MAX_ENDED = 64;
 
 /** Finds the span of a call by its number. */
 export class RecentCalls {
   /** By number modulo the length: a Map would have to find its oldest key for each call. */
   readonly #records: (CallRecord | undefined)[] = [];
-  /** The last that ended, in turn: what is kept for long costs the garbage collector. */
+  /** The calls that ended last, as a ring: objects that live long cost the garbage collector. */
   readonly #ended: (CallRecord | undefined)[] = new Array(MAX_ENDED).fill(undefined);
   #turn = 0;
 
@@ -18,7 +18,7 @@ export class RecentCalls {
     this.#records[record.number % MAX_CALLS] = record;
   }
 
-  /** Forgets the call once as many others have ended as are kept. */
+  /** Keeps the call until `MAX_ENDED` others have ended. */
   end(record: CallRecord): void {
     this.#turn = (this.#turn + 1) % MAX_ENDED;
     const oldest = this.#ended[this.#turn];
@@ -26,7 +26,7 @@ export class RecentCalls {
     this.#ended[this.#turn] = record;
   }
 
-  /** The span that the work at hand of a call is a part of; undefined where it is not traced. */
+  /** The parent span for the current work of a call; undefined if it is not traced. */
   spanOf(number: number): Span | undefined {
     return this.#find(number)?.span;
   }

@@ -27,7 +27,7 @@ interface SpanContext {
   readonly baggage: string | undefined;
 }
 
-/** A span that is recorded, and exported when it has ended: no copy of it is made. */
+/** A recorded span. It is exported itself, without a copy, when it has ended. */
 export class RecordedSpan implements Span, FinishedSpan {
   readonly isRecorded = true;
   readonly traceId: string;
@@ -44,9 +44,9 @@ export class RecordedSpan implements Span, FinishedSpan {
   #carrier: TraceCarrier | undefined;
   /** The id of the call's span, from `carrierOfCall` until it begins. */
   #callId: string | undefined;
-  /** HTTP requests so far: a further one is a resend. */
+  /** The number of HTTP requests so far; a further one is a resend. */
   #requests = 0;
-  /** The last error below, which tells more than the outcome of the whole call. */
+  /** The last error of a child span, which is more specific than the outcome of the call. */
   #cause: SpanOutcome | undefined;
   #ended = false;
 

@@ -1,4 +1,4 @@
-/** Decides whether a trace is recorded. `parent` is the sender's decision, where it made one. */
+/** Decides whether a trace is recorded. `parent` is the decision of the sender, if any. */
 export type Sampler = (traceId: string, parent: boolean | undefined) => boolean;
 
 export const SAMPLERS = [
@@ -20,7 +20,7 @@ const RANDOM_RANGE = 2 ** 52;
 
 /**
  * Creates the sampler of OTEL_TRACES_SAMPLER. A ratio depends on the trace id alone, so that all
- * parts of a trace decide alike.
+ * services of a trace decide alike.
  * @param ratio - OTEL_TRACES_SAMPLER_ARG, from 0 to 1.
  */
 export function createSampler(name: SamplerName, ratio: number): Sampler {

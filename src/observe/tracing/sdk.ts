@@ -1,5 +1,5 @@
 // The only file that imports the OpenTelemetry SDK. It is loaded after the first message was
-// forwarded, and only where an OTEL_* variable asks for traces or metrics.
+// forwarded, and only if an OTEL_* variable requests traces or metrics.
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import { OTLPMetricExporter as JsonMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPMetricExporter as ProtobufMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
@@ -94,7 +94,7 @@ export function createSpanSink(
   };
 }
 
-/** Sends spans that are encoded here by the SDK's exporter, with its retries and settings. */
+/** Sends encoded spans through the SDK's exporter, with its retries and settings. */
 function encodedSink(origin: SpanOrigin, limits: BatchLimits, clock: Clock, onExport: OnExport): SpanSink {
   const exporter = new OTLPExporterBase<Uint8Array>(
     createOtlpHttpExportDelegate(
@@ -104,7 +104,7 @@ function encodedSink(origin: SpanOrigin, limits: BatchLimits, clock: Clock, onEx
         deserializeResponse: (data) => ProtobufTraceSerializer.deserializeResponse(data),
       },
       'otlp_http_span_exporter',
-      // The exporter's metrics of itself, which nobody reads.
+      // Disables the exporter's metrics about itself, which are not used.
       { name: 'span', countItems: () => 0 },
       undefined,
     ),
@@ -180,7 +180,7 @@ export function createMetricSink(
   };
 }
 
-/** The SDK drops failed batches without a word. */
+/** Reports failed exports, which the SDK drops silently. */
 const reported = (exporter: SpanExporter, onExport: OnExport): SpanExporter => ({
   export: (spans, done) =>
     exporter.export(spans, (result) => {

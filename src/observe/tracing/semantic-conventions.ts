@@ -6,7 +6,7 @@ import { type Attributes, type AttributeValue, SpanTemplate } from './finished-s
 /** Characters of a name or id in an attribute: its sender may choose any length. */
 const MAX_ATTRIBUTE = 256;
 
-/** Names of tools whose templates are kept: as many as have metrics of their own, in few kinds. */
+/** The maximum number of cached templates: a few for each tool that has its own metrics. */
 const MAX_TEMPLATES = 4_000;
 
 export interface SpanDescription {
@@ -35,7 +35,7 @@ export interface SpanServer {
   readonly port: number;
 }
 
-/** Describes spans by MCP's semantic conventions, and keeps what many of them have in common. */
+/** Describes spans by MCP's semantic conventions, and caches their templates. */
 export class SpanDescriptions {
   readonly #server: SpanServer;
   /** By the kind of span, its profile or transport, the method, and the name of tool or prompt. */

@@ -5,7 +5,7 @@ import { EncodedSpans, type SpanOrigin } from './protobuf-spans.ts';
 
 /** The settings OTEL_BSP_*. */
 export interface BatchLimits {
-  /** Spans that wait; further ones are dropped. */
+  /** The maximum number of waiting spans; further ones are dropped. */
   readonly maxQueueSize: number;
   readonly maxExportBatchSize: number;
   readonly scheduledDelayMillis: number;
@@ -20,7 +20,7 @@ export interface SpanBatchesOptions {
   readonly send: (batch: Uint8Array) => Promise<void>;
 }
 
-/** How much larger than the last batch the next may be. */
+/** The next buffer is larger than the last batch by this factor. */
 const SPARE = 1.1;
 
 /**
@@ -63,7 +63,7 @@ export class SpanBatches {
   #close(): void {
     const batch = this.#open;
     this.#full.push(batch);
-    // As long as this one, and some more: a batch that grows is copied.
+    // Larger than this batch, because a buffer that grows is copied.
     this.#open = new EncodedSpans(this.#options.origin, Math.ceil(batch.bytes * SPARE));
   }
 

@@ -1,6 +1,6 @@
 /**
- * True where a variable of OpenTelemetry may switch traces or metrics on. The other variables alone
- * are for other programs.
+ * True if an OTEL_* variable may switch traces or metrics on. Other OTEL_* variables alone may be
+ * meant for other programs.
  */
 export const isTelemetryRequested = (env: Readonly<Record<string, string | undefined>>): boolean =>
   env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true' && SWITCHES.some((name) => env[name]);
@@ -14,7 +14,7 @@ const SWITCHES = [
 ] as const;
 
 /**
- * True where traces are passed on in X-Ray's header, which the listener does not read otherwise.
+ * True if traces are propagated in the X-Ray header. Only then, the listener forwards that header.
  */
 export const usesXray = (env: Readonly<Record<string, string | undefined>>): boolean =>
   isTelemetryRequested(env) && (env.OTEL_PROPAGATORS ?? '').split(',').some((name) => name.trim() === 'xray');

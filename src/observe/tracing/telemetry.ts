@@ -16,9 +16,9 @@ import type { MetricSink, SpanSink } from './sdk.ts';
 import { type RequestSource, SpanDescriptions, type SpanServer } from './semantic-conventions.ts';
 import { Tracer } from './tracer.ts';
 
-/** Spans that are kept until the SDK is loaded, as many as its own queue holds. */
+/** The maximum number of spans that wait for the SDK: the size of its own queue. */
 const MAX_PENDING_SPANS = 2_048;
-/** The SDK is loaded this long after the first call has ended: loading it takes the processor. */
+/** The SDK is loaded this long after the first call has ended, because loading it blocks calls. */
 const LOAD_AFTER_MS = 250;
 /** The default of OTEL_METRIC_EXPORT_INTERVAL in the specification. */
 const EXPORT_INTERVAL_MS = 60_000;
@@ -41,7 +41,7 @@ export interface Telemetry {
 }
 
 /**
- * Starts tracing where OTEL_* variables ask for it; undefined where they do not. Nothing of the SDK
+ * Starts tracing if OTEL_* variables request it; undefined if they do not. Nothing of the SDK
  * is loaded before the first call has ended.
  */
 export function startTelemetry(options: TelemetryOptions): Telemetry | undefined {
@@ -64,7 +64,7 @@ class RunningTelemetry implements Telemetry {
   #metricSink: MetricSink | undefined;
   #sending: Promise<void> | undefined;
   readonly #since: number;
-  /** Signals whose last export failed: a collector that is away costs one log line. */
+  /** Signals whose last export failed, so that a collector outage writes one log line. */
   readonly #failing = new Set<string>();
 
   constructor(settings: OtelSettings, options: TelemetryOptions) {
@@ -87,7 +87,7 @@ class RunningTelemetry implements Telemetry {
             break;
           }
           case 'call.ended':
-            // Not `record.span`: a call that is cancelled ends before its call to the server does.
+            // Not `record.span`, because a cancelled call ends before its call to the server does.
             if (event.record.requestSpan?.isRecorded) this.#end(event.record, event.record.requestSpan);
             this.#loadSoon();
             break;

@@ -10,7 +10,7 @@ import { UnrecordedSpan } from './unrecorded-span.ts';
 
 const NO_FIELDS: JsonObject = {};
 
-/** A request of a client, as far as a trace needs it. */
+/** The parts of a client's request that a trace needs. */
 export interface TracedRequest {
   readonly request: Request;
   /** The headers of an HTTP client; names in lower case. */

@@ -1,6 +1,6 @@
 import type { Span, TraceCarrier } from '../../core/pipeline/span.ts';
 
-/** The span of a trace that is not recorded: it only passes the context on. */
+/** The span of a trace that is not recorded. It only propagates the context. */
 export class UnrecordedSpan implements Span {
   readonly isRecorded = false;
   readonly traceId: string;
