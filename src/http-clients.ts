@@ -28,8 +28,8 @@ export interface HttpClientsDeps {
 }
 
 /**
- * The part of a proxy that serves HTTP clients. A module of its own, because stdio does not need
- * it: it is a tenth of the code that a start compiles.
+ * The part of a proxy that serves HTTP clients. It is a separate module, because the stdio start
+ * does not need it: it is a tenth of the code.
  */
 export class HttpClients {
   readonly #settings: Settings;
@@ -57,7 +57,7 @@ export class HttpClients {
   }
 
   /**
-   * Connects clients, which keep their own sessions, and whose requests a profile signs.
+   * Connects HTTP clients, which keep their own sessions. One profile signs their requests.
    * @param handler - receives their requests.
    */
   connect(handler: Handler, limits: StreamLimits, profile: string): HttpHandler {
@@ -69,22 +69,22 @@ export class HttpClients {
     });
   }
 
-  /** Forwards a request that passes no layer; its errors are redacted all the same. */
+  /** Forwards a request past the layers. Its errors are redacted too. */
   #forward(request: BareRequest): Promise<Reply> {
-    // Answers that are repeated would miss what the program's layers change.
+    // The program's layers could not change the answers in a resumed stream.
     if (this.#hasUserLayers && request.headers['last-event-id'] !== undefined) throw notResumable();
     return redactForwarded(request.pass, this.#wiring.redactor, (pass) =>
       this.#passThrough.forward({ ...request, pass, edit: this.#editReplay }),
     );
   }
 
-  /** A stream that a client resumes may repeat a list of tools, which no layer sees. */
+  /** Filters lists of tools in a resumed stream, which passes no layer. */
   get #editReplay(): ((response: Response) => Response) | undefined {
     return isUnfiltered(this.#settings) ? undefined : (response) => visibleTools(response, this.#settings);
   }
 }
 
-/** The settings for a handler of HTTP clients, whose requests a profile signs. */
+/** The settings for a handler of HTTP clients. One profile signs their requests. */
 function handlerDeps(
   settings: Settings,
   wiring: Wiring,

@@ -57,7 +57,7 @@ export interface OpenIdentitiesOptions {
   readonly settings: Settings;
   /** The file of --identity-map. */
   readonly path: string;
-  /** The proxy of the process; it serves no caller itself. */
+  /** The proxy of the process, which serves no caller itself. */
   readonly proxy: McpProxy;
   /** The limits that all identities share. */
   readonly limits: Parameters<McpProxy['connectHttp']>[0];
@@ -109,7 +109,7 @@ export class IdentityProxies {
   readonly #table: IdentityTable<ServedIdentity>;
   /** The latest identity by the name of its token or user. */
   readonly #byName = new Map<string, ServedIdentity>();
-  /** The outcome for the claims of an access token, which are one object while it is remembered. */
+  /** The result by claims object: a cached access token keeps its object. */
   #mapped = new WeakMap<object, Mapped | { readonly problem: string }>();
   readonly #closing = new Set<Promise<void>>();
 
@@ -130,14 +130,14 @@ export class IdentityProxies {
     return this.#table.size;
   }
 
-  /** The way of a request to the proxy of its caller. */
+  /** Routes a request to the proxy of its caller. */
   readonly route = ({ token, user }: Caller): Route => {
     const caller: KnownCaller = { name: token ?? '', claims: user?.claims };
     const mapped = this.#remembered(caller);
     if ('problem' in mapped) return noAccess(mapped.problem);
     const { key, target } = mapped;
     const place = this.#table.acquire(key, () => this.#create(caller, target));
-    if (!place) return listenerFull(`${MAX_IDENTITIES} users are served, as many as the proxy takes.`);
+    if (!place) return listenerFull(`The proxy serves ${MAX_IDENTITIES} users, its maximum.`);
     const { value, release } = place;
     if (user) value.access.token = user.token;
     return { handlers: value.handler, release };
@@ -148,7 +148,7 @@ export class IdentityProxies {
     return this.#table.values().map(({ proxy }) => proxy);
   }
 
-  /** The state of the proxy of the process, with what its users have. */
+  /** The state of the process's proxy, with the sums and the list of its users. */
   describe(own: ProxyState): ProxyState {
     const uses = this.#table.uses();
     const states = uses.map(({ value }) => value.proxy.debugSnapshot());
@@ -164,7 +164,7 @@ export class IdentityProxies {
   }
 
   /**
-   * The profiles whose credentials the rules use; none where users bring tokens of their own.
+   * The profiles whose credentials the rules use. Rules with `webIdentity` use none.
    */
   get baseProfiles(): readonly string[] {
     const { settings, rules } = this.#options;
@@ -205,7 +205,7 @@ export class IdentityProxies {
     return identity;
   }
 
-  /** Its streams end; calls in flight may finish. */
+  /** Closes an identity: its streams end, and calls in flight may finish. */
   #close(identity: ServedIdentity): void {
     const { caller, proxy, handler } = identity;
     if (this.#byName.get(caller.name) === identity) this.#byName.delete(caller.name);
@@ -253,7 +253,7 @@ export function settingsOf(settings: Settings, { profile, role, policy }: Identi
     ...settings,
     profiles: defaultProfile === '' ? [] : [defaultProfile],
     defaultProfile,
-    // A role of the map takes the place of --role-arn.
+    // A role of the map replaces --role-arn.
     ...(role ? { roleArn: undefined, roleSessionName: undefined, externalId: undefined } : {}),
     lazy: false,
     readOnly: settings.readOnly || readOnly,

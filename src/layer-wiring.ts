@@ -13,7 +13,7 @@ export function profileLayer(settings: Settings, { tools, clock, events }: Wirin
   return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
 }
 
-/** Passes logins to the client; undefined where none can be needed. */
+/** Passes logins to the client; undefined if no login can be needed. */
 export function loginElicitation(
   { auth, oauthFlow }: Settings,
   wiring: Wiring,
@@ -26,7 +26,7 @@ export function loginElicitation(
   });
 }
 
-/** The layer of --whoami-tool, where it is set. */
+/** The layer of --whoami-tool, if set. */
 export function whoamiLayers(settings: Settings, { tools, identities }: Wiring): Layer[] {
   const { whoamiTool, profiles, denyTool: denied } = settings;
   if (!whoamiTool) return [];
@@ -40,6 +40,6 @@ export function whoamiLayers(settings: Settings, { tools, identities }: Wiring):
   ];
 }
 
-/** The layer of --read-only, --allow-tool and --deny-tool, where one is set. */
+/** The layer of --read-only, --allow-tool and --deny-tool, if one is set. */
 export const filterLayers = (settings: Settings, wiring: Wiring): Layer[] =>
   isUnfiltered(settings) ? [] : [toolFilter({ ...wiring.toolDeps(), rules: settings })];

@@ -20,7 +20,7 @@ export interface ProxyLimitsDeps {
   readonly key: LimitKeyDeps;
 }
 
-/** The limits of all calls: how many at once, how often, and the rate that the server accepts. */
+/** The limits of all calls: concurrency, rate, and the rate that the server accepts. */
 export class ProxyLimits {
   /** Undefined without --max-concurrent. */
   readonly limiters: KeyedLimiters<ConcurrencyLimiter> | undefined;

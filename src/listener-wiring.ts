@@ -56,7 +56,7 @@ export function connectListener(
   };
 }
 
-/** The handlers of the path of each profile, where the listener signs with several. Pure. */
+/** The handlers by path; undefined with one profile. Pure. */
 function profilePaths(
   { profiles, listenPath }: Settings,
   connect: (profile: string) => HttpHandler,
@@ -70,7 +70,7 @@ function profilePaths(
 const ISSUER_LIMITS = { ms: 5_000, bytes: 256 * 1024 };
 
 export interface UsersDeps {
-  /** The connector over the HTTP proxy, and with the certificates, of the endpoint. */
+  /** The connector with the HTTP proxy and the certificates of the endpoint. */
   readonly connectorOf: () => Connector;
   readonly clock: Clock;
   readonly events: Events;
@@ -105,7 +105,7 @@ export async function openUsers(
     onKeysUnreadable: (problem) =>
       events.emit({
         type: 'listener.issuer-unreachable',
-        message: `The keys of --listen-issuer ${issuer} cannot be read: ${problem}. Keys read before stay in use for a day; without any, requests with access tokens are answered 503.`,
+        message: `The keys of --listen-issuer ${issuer} cannot be read: ${problem}. Keys that were read before stay in use for a day. Without keys, requests with access tokens receive 503.`,
       }),
   });
 }

@@ -18,7 +18,7 @@ import { createWebFetch } from './upstream/http/web-fetch.ts';
 
 /** One request to an authorization server. */
 const MAX_REQUEST_MS = 20_000;
-/** Tokens of 100 kB exist, in base64 and with others beside them. */
+/** Room for several tokens of 100 kB, in base64. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /** The values of the OAuth options for one profile. */
@@ -33,7 +33,8 @@ export function oauthSettingsOf(settings: Settings, profile: string): OAuthSetti
     flow: settings.oauthFlow as OAuthFlow,
     redirectUri: settings.oauthRedirectUri,
     store: settings.oauthStore as StoreKind,
-    // AWS_PROFILE differs between a terminal and an MCP client, and names no login.
+    // AWS_PROFILE does not choose the login: a terminal and an MCP client may have different
+    // values.
     profile: settings.from.profile === 'AWS_PROFILE' ? '' : profile,
     env: settings.env,
     variables: { ...settings.fileVariables, ...settings.env },
@@ -57,7 +58,7 @@ export async function foreseenLogin(all: Settings): Promise<string | undefined> 
   return record?.tokens && loginPrincipal(record);
 }
 
-/** Loads the SDK, and opens connections as requests to the server do. */
+/** Loads the SDK, and uses the connection settings of requests to the server. */
 export async function oauthDepsOf(
   settings: OAuthSettings,
   { connect, clock }: { readonly connect: Connector; readonly clock: Clock },

@@ -25,9 +25,9 @@ import type { listen, RunningListener } from './listen.ts';
 import type { MeasureDeps, PublishDeps } from './measure.ts';
 import type { RunningStatus, StatusDeps } from './status-server.ts';
 
-/** A reader of the log that does not read must not keep the process alive. */
+/** A log reader that has stopped reading must not keep the process alive. */
 const LOG_FLUSH_MS = 500;
-/** For telemetry, where calls in flight have used up --drain-timeout. */
+/** Time for telemetry if calls in flight have used up --drain-timeout. */
 const MIN_FLUSH_MS = 250;
 /** Not EXIT_USAGE: the settings are valid, and the port may be free later. */
 const EXIT_CANNOT_LISTEN = 1;
@@ -56,7 +56,7 @@ export interface Serving {
   readonly over: Promise<number>;
 }
 
-/** Parts that few runs have: they are loaded only where the settings ask for them. */
+/** Optional parts, which are loaded only if the settings need them. */
 export interface LoadedParts {
   readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
   readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
@@ -114,9 +114,9 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
       : writeAccessLog?.({ file: accessFile, withArguments, events, clock: systemClock, identityOf });
   const { env, endpoint, listener: listening } = settings;
   const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
-  // Before the proxy, which reports the secrets of the settings.
+  // Created before the proxy, which reports the secrets of the settings.
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
-  const takeEarly = isMeasured ? keepEvents(events) : undefined;
+  const takeEarly = isMeasured ? bufferEvents(events) : undefined;
   const sharedLimits = openLimits?.(events);
   const proxy = new McpProxy(settings, {
     clock: systemClock,
@@ -177,7 +177,7 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
       await status?.then(({ close }) => close()).catch(() => undefined);
       await Promise.all([stdio?.flush(), telemetry?.flush(leftMs())]);
       metrics?.close();
-      // Last: what was flushed before may have logged a failure.
+      // Flushed last, because the flushes before may have logged a failure.
       await settleWithin(systemClock, LOG_FLUSH_MS, Promise.all([log.flush(), accessLog?.flush()]));
       finish(code);
     })();
@@ -190,7 +190,7 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
 
   async function leaveListener({ announce, drain }: RunningListener, delayed: boolean): Promise<void> {
     if (delayed) await announce();
-    // Calls in queues run on within the drain time.
+    // Queued calls still run within the drain time.
     await drain();
   }
 
@@ -237,10 +237,10 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
 }
 
 /**
- * Keeps events for what counts them, which needs the proxy, which has emitted some.
- * @returns takes the events, and ends the keeping.
+ * Buffers events until the metrics exist: these need the proxy, which emits events before.
+ * @returns a function that returns the events and ends the buffering.
  */
-function keepEvents(events: Events): () => readonly ProxyEvent[] {
+function bufferEvents(events: Events): () => readonly ProxyEvent[] {
   const early: ProxyEvent[] = [];
   let isTaken = false;
   events.subscribe((event) => void (isTaken || early.push(event)), { detailed: false, secrets: true });

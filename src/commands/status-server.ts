@@ -85,7 +85,7 @@ export class SignerIdentities {
   of({ profiles }: MetricsSnapshot): Record<string, SignerIdentity> {
     const known: Record<string, SignerIdentity> = {};
     for (const [index, { profile, signatures }] of profiles.entries()) {
-      // Only after a call: a look at the page resolves no credentials.
+      // Only for profiles that have signed: reading the page must not resolve credentials.
       const identity = signatures > 0 ? this.#cache.of(this.#names[index] ?? '') : undefined;
       if (identity) known[profileLabel(profile)] = identity;
     }

@@ -7,15 +7,15 @@ import type { StatusReport } from '../observe/status/report.ts';
 import { type CommandContext, printError } from './command.ts';
 import { statusText } from './status-text.ts';
 
-/** The port of the examples, which no other exporter of the OpenTelemetry collector's list has. */
+/** The port of the examples. No other well-known exporter uses it. */
 const DEFAULT_URL = 'http://127.0.0.1:9464/';
-/** As often as the page. */
+/** The refresh interval of the status page. */
 const WATCH_MS = 2_000;
 const FETCH_LIMIT_MS = 10_000;
 /** Moves to the top left corner and erases everything below. */
 const REDRAW = '\u001b[H\u001b[J';
 
-/** Prints what a running proxy does, from the address of its --status. */
+/** Prints the state of a running proxy, read from the address of its --status. */
 export async function run({ args, settings, stdout, stderr, signal }: CommandContext): Promise<number> {
   const { watch, json } = readFlags(COMMANDS.status.options, args.options).values;
   const url = urlOf(args.words[0], settings.env);

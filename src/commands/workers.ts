@@ -21,7 +21,7 @@ import type { RunningStatus } from './status-server.ts';
 /** Added to the drain time of a worker: it closes connections and flushes logs afterwards. */
 const DRAIN_MARGIN_MS = 10_000;
 
-/** The part of one worker in serving. */
+/** The settings and parts with which a worker serves. */
 export interface WorkerParts {
   /** Its share of the settings. */
   readonly settings: Settings;
@@ -52,7 +52,7 @@ export async function runWorkers(settings: Settings): Promise<number | WorkerPar
         const { reportStatus } = await import('./worker-status.ts');
         return reportStatus(worker, deps);
       },
-      // Redis shares the limits of workers as those of any processes.
+      // With --limits, workers share their limits through Redis like other processes.
       ...(limits === undefined
         ? { openLimits: (events) => worker.openLimits(endpoint, systemClock, events) }
         : {}),

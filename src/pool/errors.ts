@@ -37,7 +37,7 @@ export function noCapacity(at: PoolState): ProxyError {
   const waited =
     waitMs > 0
       ? `within ${seconds} s (--session-wait)`
-      : `${after}and none in use may be waited for (--session-wait 0)`;
+      : `${after}and --session-wait 0 permits no wait for one in use`;
   return new ProxyError(
     'no-session',
     `No session had room ${waited}: ${sessions} of --max-sessions ${maxSessions} are open${calls}${total}${slow}${failed}, and ${waiting} other calls wait. This call was not sent. Try again, or raise the limit that is reached.`,

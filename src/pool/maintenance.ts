@@ -81,7 +81,7 @@ export function planSweep<M extends Maintained>(
   return { recycle, evict, probe };
 }
 
-/** A single item expires only where that was asked for, or more are kept. */
+/** A single item expires only if an option requires it, or if more are kept. */
 const hasEnd = (count: number, { lifetimeMs, recyclesOnly, min }: PoolLimits): boolean =>
   lifetimeMs > 0 && (recyclesOnly || count > 1 || min > 1);
 
@@ -95,7 +95,7 @@ const MAX_SWEEP_MS = 60_000;
 /** Shortest time between two recyclings: hundreds of sessions must not be opened as a burst. */
 const MIN_RECYCLE_SPACING_MS = 50;
 
-/** The sweep interval: nothing is late by more than half of its own time. Pure. */
+/** The sweep interval: at most half of the shortest time limit. Pure. */
 export function sweepInterval(limits: PoolLimits): number | undefined {
   const { lifetimeMs, recycleWindowMs, idleMs, healthIntervalMs } = limits;
   const times = [

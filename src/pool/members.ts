@@ -27,7 +27,7 @@ export interface PoolMembersDeps<T> {
 
 const NONE: readonly never[] = [];
 
-/** Items looked at for a preferred one: a borrow must not become slow with their number. */
+/** The maximum number of items that a borrow checks for a preferred one. */
 const MAX_PREFERENCE_STEPS = 8;
 
 /** The items of a pool with their users. Each is closed exactly once, when unused. */

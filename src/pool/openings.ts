@@ -2,10 +2,10 @@ import type { SessionOpenReason } from '../core/pipeline/events.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 
-/** An opening continues this long after the last caller has left, so that it is not wasted. */
+/** An opening continues this long without callers: another one may need the session. */
 const UNWANTED_OPENING_MS = 1_000;
 
-/** The outcome of an opening; `abandoned` if it ended because no one waited for it. */
+/** The outcome of an opening; `abandoned` if it ended because no caller waited. */
 export type OpeningResult<T> =
   | { readonly item: T; readonly stale: boolean }
   | { readonly error: unknown; readonly abandoned: boolean };
@@ -52,7 +52,7 @@ export class Openings<T> {
       opening.unwanted?.cancel();
       this.#running.delete(opening);
     };
-    // One microtask later, so that `open` cannot call back into a running decision.
+    // Deferred by one microtask, so that `open` cannot call back while the pool decides.
     const done = Promise.resolve()
       .then(() => this.#open(controller.signal, reason))
       .then(

@@ -89,7 +89,7 @@ export const poolOptions = {
 
 export type PoolValues = OptionValues<typeof poolOptions>;
 
-/** The flag or variable that each option was given by; absent where the default stands. */
+/** The flag or variable that each option was given by; absent for defaults. */
 export type OptionSources = Readonly<Partial<Record<string, string>>>;
 
 const LIFETIME = 3_600;

@@ -39,11 +39,11 @@ export interface PoolDeps<T> {
   readonly retryDelayMs?: (failures: number) => number;
 }
 
-/** Waits before the next try to open an item, where the last one failed. */
+/** Delays before the next opening after a failed one. */
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
-/** A caller with less time left gets no other opening after one that timed out. */
+/** Least remaining time for which a timed out opening is repeated. */
 const MIN_ATTEMPT_MS = 250;
 
 /** A caller that waits for an item. */

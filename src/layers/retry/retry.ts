@@ -50,7 +50,7 @@ export const retryOptions = {
 
 /**
  * Returns the problems of the retry options taken together.
- * @param from - the flag or variable that each value came from; absent where the default stands.
+ * @param from - the flag or variable that each value came from; absent for defaults.
  */
 export function retryProblems(
   {
