@@ -130,7 +130,7 @@ it('layers before see the call as the client sent it, layers after see each atte
   expect(order).toEqual(['a: without metadata', 'b: without metadata', 'c: with metadata']);
 });
 
-it('a layer that throws or returns rubbish fails its call alone', async () => {
+it('a layer that throws or returns an invalid reply fails only its call', async () => {
   const broken: Layer = (next) => (call) => {
     const text = JSON.stringify(call.message.json);
     if (text.includes('throw')) throw new Error('a broken layer');
@@ -142,7 +142,9 @@ it('a layer that throws or returns rubbish fails its call alone', async () => {
   await expect(echo('rubbish')).rejects.toMatchObject({ code: -32603 });
   expect(textOf(await echo('x'))).toContain('x');
   const noHandler = (() => undefined) as never;
-  await expect(start({ layers: { after: [noHandler] } })).rejects.toThrow('layers.after[0] must return a handler');
+  await expect(start({ layers: { after: [noHandler] } })).rejects.toThrow(
+    'layers.after[0] must return a handler',
+  );
 });
 
 it('withResult keeps the text around the result, and refuses a result that is no object', () => {

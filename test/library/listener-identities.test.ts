@@ -18,7 +18,7 @@ const MAP = {
   ],
 };
 
-it('createListener with identityMap signs for each user, applies the layers of the program, and serves nobody else', async () => {
+it('createListener with identityMap signs for each user, applies the layers of the program, and refuses other callers', async () => {
   const { write, config, env } = await makeTempHome();
   await config(['ci', 'dev'].map((name) => profileLines(name)).join('\n'));
   const keyPairs = ['ci', 'dev'].map((name) => [keyOf(name), { secretAccessKey: secretOf(name) }] as const);

@@ -77,7 +77,7 @@ it('publish passes a snapshot to every publisher, and rejects with the first err
   await proxy.close();
 });
 
-it('hooks report sessions and borrows of a pool, and one that fails costs nothing but a log line', async () => {
+it('hooks report sessions and borrows of a pool, and a hook that fails only writes a log line', async () => {
   const reported: string[] = [];
   const hooks: ProxyHooks = {
     onSessionCreated: ({ reason }) => {

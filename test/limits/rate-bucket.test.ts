@@ -22,7 +22,7 @@ it('a pause of the shared bucket delays a reserved turn by the length of the pau
   expect(applyRate(early.state, LIMIT, claim, 2_100_000).answer.granted).toBe(1);
 });
 
-it('two processes that take their shares after a return stay within the rate together', () => {
+it('two processes that take their shares after the store has recovered stay within the rate together', () => {
   let state = newBucket(0);
   const rejoin = { ...TAKE, rejoin: 2 };
   const grants: number[] = [];

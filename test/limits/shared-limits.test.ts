@@ -61,7 +61,7 @@ describe('limits that replicas share', () => {
     expect([count('limits.local'), count('limits.shared')]).toEqual([1, 1]);
   });
 
-  it('a process whose store has returned takes only its share while others may not have returned', async () => {
+  it('a process whose store has recovered takes only its share while others may still use theirs', async () => {
     const { clock, store, limits, send } = setUp({ burst: 5 });
     await send();
     store.failing.set('rate', 'OOM command not allowed.').set('probe', 'OOM command not allowed.');
@@ -100,7 +100,7 @@ describe('limits that replicas share', () => {
     await proxy.close();
   });
 
-  it('a store that fails again and again right after its return is tested every 30 seconds at last', async () => {
+  it('a store that fails repeatedly right after its recovery is probed at most every 30 seconds', async () => {
     const { clock, store, send, count } = setUp();
     await send();
     store.failing.set('rate', 'a script that fails');

@@ -98,7 +98,7 @@ class Run {
   }
 }
 
-it('callers of the primary are served or refused, and the quota is exact, whatever is lost when', async () => {
+it('callers of the primary are served or refused, and the quota stays exact, for losses at any time', async () => {
   await fc.assert(
     fc.asyncProperty(
       limits,

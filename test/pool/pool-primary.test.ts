@@ -49,7 +49,7 @@ describe('the primary of a pool', () => {
     expect([rig.closed, rig.primaries]).toEqual([[], [0, 2]]);
   });
 
-  it('the loss of another item than the primary frees its slot, and opens none that nobody needs', async () => {
+  it('the loss of an item that is not the primary frees its slot, and opens no item without a caller', async () => {
     const rig = new PoolRig({ max: 2 });
     rig.adopt();
     const leases = [await rig.lease(), await rig.lease()];
@@ -132,7 +132,7 @@ describe('an opening for the callers of a lost primary', () => {
     },
   );
 
-  it('a failed opening is the error of its callers, and only a caller starts another', async () => {
+  it('a failed opening is returned to its callers, and only a caller starts another opening', async () => {
     const rig = new PoolRig(SINGLE, UNLIMITED);
     rig.adopt();
     lose(rig, 0);

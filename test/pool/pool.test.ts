@@ -51,7 +51,7 @@ describe('a lease', () => {
     expect(rig.pool.size).toBe(2);
   });
 
-  it('a lease is refused after its wait with the numbers that were full', async () => {
+  it('a lease is refused after its wait, and the error states the limits that were reached', async () => {
     const rig = new PoolRig({ max: 1, waitMs: 2_000 });
     rig.adopt();
     await rig.lease();
@@ -110,7 +110,7 @@ describe('a lease', () => {
 });
 
 describe('an item that cannot be opened', () => {
-  it('an opening failure reaches its callers if nothing serves', async () => {
+  it('an opening failure is returned to its callers if no item serves', async () => {
     const rig = new PoolRig();
     const refused = failure(rig.pool.lease(new AbortController().signal));
     await settle();
@@ -291,7 +291,7 @@ describe('a pool drain without room for successors', () => {
     expect(rig.alive.size).toBe(1);
   });
 
-  it('a pool drain without room gives each a successor as another leaves, and prefers new items', async () => {
+  it('a pool drain without room replaces each item when another one closes, and prefers new items', async () => {
     const rig = new PoolRig({ min: 2, max: 2, callsPerItem: 2 });
     rig.adopt();
     await rig.openAll();
@@ -334,7 +334,7 @@ describe('the limit over all pools', () => {
     expect(places.used).toBe(3);
   });
 
-  it('the limit over all pools is in the refusal if it is what is full', async () => {
+  it('the refusal names the limit over all pools if this limit is reached', async () => {
     const rig = new PoolRig({ max: 3, waitMs: 10 }, { places: new SessionQuota(1) });
     rig.adopt();
     await rig.lease();
@@ -404,7 +404,7 @@ describe('an opening that hangs', () => {
     });
   });
 
-  it('a hanging opening has a second if the wait is shorter, and the refusal names the real wait', async () => {
+  it('an opening gets at least one second even if the wait is shorter, and the refusal states the real wait', async () => {
     const rig = new PoolRig({ max: 2, waitMs: 50 });
     rig.adopt();
     await rig.lease();

@@ -44,7 +44,7 @@ describe('a pool that warms up by itself', () => {
 });
 
 describe('resize', () => {
-  it('resize to a greater minimum opens what is missing, and a greater maximum serves who waits', async () => {
+  it('resize to a greater minimum opens the missing items, and a greater maximum serves waiting callers', async () => {
     const rig = await warmed(1, 1);
     const first = await rig.lease();
     const second = rig.pool.lease(new AbortController().signal);

@@ -26,7 +26,7 @@ describe('the leases that workers share', () => {
     expect([enter('0', ['e']), enter('1', ['f'])]).toEqual([1, 0]);
   });
 
-  it('the lease that is free goes to the worker that waits longest, and the other waits on', () => {
+  it('a free lease goes to the worker that waits longest, and the other one keeps waiting', () => {
     const { enter, release, free } = setUp();
     enter('0', ['a', 'b']);
     enter('1', ['c']);
@@ -38,7 +38,7 @@ describe('the leases that workers share', () => {
     expect(free).toEqual(['1', '0']);
   });
 
-  it('the leases of a worker that died end after 15 seconds, and its place in the line at once', async () => {
+  it('the leases of a worker that died expire after 15 seconds, and its turn ends at once', async () => {
     const { enter, server, clock, release, free } = setUp();
     enter('0', ['a', 'b']);
     enter('0', ['c']);
@@ -52,7 +52,7 @@ describe('the leases that workers share', () => {
     expect(enter('1', ['f', 'g'])).toBe(2);
   });
 
-  it('the worker that does not wait keeps no place before others', () => {
+  it('a worker that does not wait has no turn before others', () => {
     const { enter, release } = setUp();
     enter('0', ['a', 'b']);
     enter('1', ['c'], { patienceUs: 0 });
@@ -74,7 +74,7 @@ describe('the rate that workers share', () => {
     expect(server.run('0', 'rate', [KEY, limit, take])).toMatchObject({ granted: 1 });
   });
 
-  it('the rate of a key that is forgotten was full', async () => {
+  it('the limit server removes only buckets that are full', async () => {
     const { server, clock } = setUp();
     for (let at = 0; at < 2_000; at++) server.run('0', 'rate', [`tool:${at}`, limit, take]);
     await clock.advance(1_000);

@@ -25,7 +25,7 @@ describe('the restart of a worker', () => {
     expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000]);
   });
 
-  it('the restart of a worker that lived for a minute waits as the first one', () => {
+  it('the restart of a worker that ran for a minute waits as long as the first restart', () => {
     expect(decide([crashed, crashed, healthy, crashed])).toEqual([100, 200, 100, 200]);
     expect(decide([failed, failed, failed, failed, crashed, failed])).toEqual([
       100, 200, 400, 800, 1_600, 3_200,

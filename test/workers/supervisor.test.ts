@@ -86,7 +86,7 @@ describe('the supervisor of workers', () => {
     expect(worker(2).place.port).toBe(8_080);
   });
 
-  it('the supervisor passes the order to leave to a worker that was starting, and starts none', async () => {
+  it('the supervisor sends leave to a worker that was starting, and starts no other worker', async () => {
     const { supervisor, worker, workers, clock } = setUp();
     worker(0).listen();
     worker(0).onExit({ code: 1, signal: null });

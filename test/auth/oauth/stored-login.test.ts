@@ -127,7 +127,7 @@ describe('the tokens of a stored login', () => {
     expect((await store().read())?.tokens?.refresh_token).toBe('refresh-0');
   });
 
-  it('a clock that is set back or on only changes when a token is renewed', async () => {
+  it('a clock that is set back or forward changes only the time of the renewal', async () => {
     await store().write(record());
     const login = open();
     await textOf(login);

@@ -49,7 +49,7 @@ it.each(Object.keys(OPERATIONS))(
   },
 );
 
-it('concurrent shutdowns share one, also with a start between them, and the pool ends as the last call says', async () => {
+it('concurrent shutdowns share one, also with a start between them, and the last call decides the state of the pool', async () => {
   const { pool, server } = memoryPool({ minSessions: 2 });
   await pool.start();
   const ends = [pool.shutdown(), pool.shutdown()];

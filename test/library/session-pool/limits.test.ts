@@ -5,7 +5,7 @@ import { settle } from '../../support/make-call.ts';
 import { MemoryServer, type MemoryTransport, startedPool, text } from './memory-server.ts';
 
 describe('affinity', () => {
-  it('an affinity key gets its session again, and other keys leave it alone where there is a choice', async () => {
+  it('an affinity key gets its session again, and other keys get other sessions if there are any', async () => {
     const { pool } = await startedPool({ minSessions: 3 });
     const call = async (affinityKey?: string) =>
       text(await pool.callTool('echo', {}, affinityKey === undefined ? {} : { affinityKey }));
@@ -57,7 +57,7 @@ describe('limits of tenants', () => {
     expect(pool.metrics().tenants).toEqual({});
   });
 
-  it('a borrow that fails, is cancelled or gets nothing leaves no place of its tenant behind', async () => {
+  it('a borrow that fails, is cancelled or gets nothing does not count for its tenant', async () => {
     const { pool, server, clock } = await startedPool({
       maxSessions: 1,
       borrowTimeout: 1,

@@ -45,7 +45,7 @@ describe('the strategies of a manager', () => {
     expect([first.pool.isCircuitOpen(), first.server.attempts]).toEqual([true, 3]);
   });
 
-  it('failover goes around a breaker that is open for the identity of the borrow, for no other one and no longer than the reset', async () => {
+  it('failover skips a pool whose breaker is open for the identity of the borrow, until the reset, and only for this identity', async () => {
     const clock = new FakeClock();
     const options = { breakerThreshold: 1, breakerReset: 5, minSessions: 0, clock };
     const { manager, rigs, used } = await managed('failover', options);

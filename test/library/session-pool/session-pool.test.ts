@@ -195,7 +195,7 @@ describe('borrow and return', () => {
     lease.release();
   });
 
-  it('a second return and a use after the return fail, and await using after release does not', async () => {
+  it('a second return and a use after the return fail, but await using after release does not fail', async () => {
     const { pool } = await startedPool({ maxSessions: 1 });
     const lease = await pool.session();
     lease.release();
@@ -257,7 +257,7 @@ describe('borrow and return', () => {
     expect(server.open).toEqual([1]);
   });
 
-  it('callers that abort while they wait, or while a session opens, leave no place behind', async () => {
+  it('callers that abort while they wait, or while a session opens, release their place', async () => {
     const server = new MemoryServer();
     const opens: (() => void)[] = [];
     server.gate = () => new Promise<void>((resolve) => opens.push(resolve));

@@ -141,7 +141,7 @@ describe('resize', () => {
     first.release();
   });
 
-  it('a maximum below what is lent closes sessions on their return, and later callers wait for their turn', async () => {
+  it('a maximum below the borrowed sessions closes sessions on their return, and later callers wait for their turn', async () => {
     const { pool, server } = await startedPool({ maxSessions: 3 });
     const leases = await Promise.all([pool.session(), pool.session(), pool.session()]);
     pool.resize({ maxSessions: 1 });
