@@ -4,11 +4,11 @@ import { type Clock, systemClock } from '../core/time/clock.ts';
 import { HISTORY_STEP_MS } from '../observe/metrics/history.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
+import { MergedReports } from '../workers/merged-reports.ts';
 import type { ReadinessAnswer, ToPrimary, WorkerQuery } from '../workers/messages.ts';
-import type { WorkerReport } from '../workers/report.ts';
-import { WorkerReports } from '../workers/reports.ts';
 import type { Supervisor, WorkerSlot } from '../workers/supervisor.ts';
 import { WorkerQueries } from '../workers/worker-queries.ts';
+import type { WorkerReport } from '../workers/worker-report.ts';
 import { openStatus, type RunningStatus } from './status-server.ts';
 
 /** The status address of all workers, which the primary process serves. */
@@ -16,14 +16,14 @@ export class PrimaryStatus {
   readonly #supervisor: Supervisor;
   readonly #clock: Clock;
   readonly #queries: WorkerQueries;
-  readonly #reports: WorkerReports;
+  readonly #reports: MergedReports;
   #refreshing: Promise<void> | undefined;
 
   constructor({ endpoint, scope }: Settings, supervisor: Supervisor, clock = systemClock) {
     this.#supervisor = supervisor;
     this.#clock = clock;
     this.#queries = new WorkerQueries(clock);
-    this.#reports = new WorkerReports({
+    this.#reports = new MergedReports({
       clock,
       version: VERSION,
       initial: {
@@ -57,10 +57,10 @@ export class PrimaryStatus {
     else if (message.type === 'last-report') this.#reports.set(index, message.report);
   }
 
-  /** A worker has ended. */
-  depart(slot: WorkerSlot): void {
+  /** Keeps the counts of a worker that has ended. */
+  removeWorker(slot: WorkerSlot): void {
     this.#queries.forget(slot);
-    this.#reports.depart(slot.index);
+    this.#reports.removeWorker(slot.index);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { systemClock } from '../core/time/clock.ts';
-import { reportMetrics, type WorkerReport } from '../workers/report.ts';
 import type { Worker } from '../workers/worker.ts';
+import { reportMetrics, type WorkerReport } from '../workers/worker-report.ts';
 import { type RunningStatus, SignerIdentities, type StatusDeps } from './status-server.ts';
 
 /** Reports to the primary process, which serves --status for all workers. */

@@ -94,7 +94,7 @@ async function supervise(settings: Settings): Promise<number> {
     },
     onEnded: (slot) => {
       limits.forget(String(slot.index));
-      status?.depart(slot);
+      status?.removeWorker(slot);
     },
     onListening: (url) => {
       if (process.stderr.isTTY) report(`listening on ${url} with ${count} workers (press Ctrl-C to end)`);

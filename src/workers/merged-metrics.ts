@@ -1,6 +1,6 @@
 import { createMetrics, type Metrics } from '../observe/metrics/catalog.ts';
 import { type Gauge, Histogram } from '../observe/metrics/families.ts';
-import type { HistogramCounts, MetricsReport } from './report.ts';
+import type { HistogramCounts, MetricsReport } from './worker-report.ts';
 
 /** How the values of several workers are merged; all other metrics are added. */
 const MERGE: Readonly<Partial<Record<keyof Metrics, (one: number, other: number) => number>>> = {

@@ -1,6 +1,6 @@
 import type { PeerFact } from '../core/pipeline/peers.ts';
 import type { LimitStore } from '../limits/store.ts';
-import type { WorkerReport } from './report.ts';
+import type { WorkerReport } from './worker-report.ts';
 
 /** The operations of shared limits that the primary process runs for its workers. */
 export type LimitOperation = Exclude<keyof LimitStore, 'connected' | 'close'>;

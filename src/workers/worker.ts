@@ -8,7 +8,7 @@ import type { Clock } from '../core/time/clock.ts';
 import { SharedLimits } from '../limits/shared-limits.ts';
 import { LimitClient } from './limit-client.ts';
 import type { ReadinessAnswer, ToPrimary, ToWorker, WorkerQuery } from './messages.ts';
-import type { WorkerReport } from './report.ts';
+import type { WorkerReport } from './worker-report.ts';
 import { PLACE_VARIABLE, readPlace, type WorkerPlace } from './worker-settings.ts';
 
 /** Sessions of other workers whose affinity is kept: as many as each keeps of its own. */

@@ -11,12 +11,12 @@ import type { CredentialFacts, Measured, RecentError } from '../observe/metrics/
 import { createSnapshot } from '../observe/metrics/snapshot.ts';
 import type { SignerIdentity, StatusReport } from '../observe/status/report.ts';
 import { addHistogram, MergedMetrics } from './merged-metrics.ts';
-import type { MetricsReport, WorkerReport } from './report.ts';
+import type { MetricsReport, WorkerReport } from './worker-report.ts';
 
 /** One process keeps as many for each profile. */
 const MAX_RECENT_ERRORS = 20;
 
-export interface ReportsDeps {
+export interface MergedReportsDeps {
   readonly clock: Clock;
   readonly version: string;
   /** The state before the first report. */
@@ -29,15 +29,15 @@ export interface ReportsDeps {
  * The latest report of each worker, and the counts of workers that have ended: counters must not
  * decrease.
  */
-export class WorkerReports {
-  readonly #deps: ReportsDeps;
+export class MergedReports {
+  readonly #deps: MergedReportsDeps;
   readonly #latest = new Map<number, WorkerReport>();
-  readonly #departed = new MergedMetrics();
+  readonly #ended = new MergedMetrics();
   readonly #history: History;
   readonly #startedAt: number;
   #lastState: ProxyState;
 
-  constructor(deps: ReportsDeps) {
+  constructor(deps: MergedReportsDeps) {
     this.#deps = deps;
     this.#history = new History(deps.clock);
     this.#startedAt = deps.clock.now();
@@ -60,16 +60,16 @@ export class WorkerReports {
   }
 
   /** A worker has ended. Keeps its counts. */
-  depart(worker: number): void {
+  removeWorker(worker: number): void {
     const last = this.#latest.get(worker);
     if (!last) return;
     this.#latest.delete(worker);
-    this.#departed.add(last.metrics, 'counts');
+    this.#ended.add(last.metrics, 'counts');
   }
 
   #merge(): Metrics {
     const merged = new MergedMetrics();
-    for (const [name, family] of Object.entries(this.#departed.metrics)) {
+    for (const [name, family] of Object.entries(this.#ended.metrics)) {
       for (const { values, child } of family.series) {
         merged.add({ [name]: [[values, child instanceof Histogram ? child : child.value]] }, 'counts');
       }

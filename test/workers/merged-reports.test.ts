@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ProxyState } from '../../src/core/pipeline/proxy-state.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics/catalog.ts';
 import { HISTORY_STEP_MS } from '../../src/observe/metrics/history.ts';
-import { reportMetrics, type WorkerReport } from '../../src/workers/report.ts';
-import { WorkerReports } from '../../src/workers/reports.ts';
+import { MergedReports } from '../../src/workers/merged-reports.ts';
+import { reportMetrics, type WorkerReport } from '../../src/workers/worker-report.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const stateOf = (used: number, breaker: 'open' | 'closed' = 'closed'): ProxyState => ({
@@ -42,7 +42,7 @@ function reportOf(count: (metrics: Metrics) => void, state = stateOf(1)): Worker
 
 function setUp() {
   const clock = new FakeClock();
-  const reports = new WorkerReports({
+  const reports = new MergedReports({
     clock,
     version: '1.0.0',
     initial: { ...stateOf(0), profiles: [] },
@@ -107,12 +107,12 @@ describe('the metrics of several workers', () => {
       metrics.listenerConnections.of().value = 3;
     };
     reports.set(0, reportOf(count));
-    reports.depart(0);
-    reports.depart(0);
+    reports.removeWorker(0);
+    reports.removeWorker(0);
     expect(line(CALLS)).toBe(`${CALLS}${LABELS} 5`);
     reports.set(0, reportOf(calls(1)));
     expect(line(CALLS)).toBe(`${CALLS}${LABELS} 6`);
-    reports.depart(0);
+    reports.removeWorker(0);
     expect(line(CALLS)).toBe(`${CALLS}${LABELS} 6`);
     expect(line('mcp_sigv4_proxy_listener_connections')).toBeUndefined();
   });
@@ -142,7 +142,7 @@ describe('the metrics of several workers', () => {
       0,
       reportOf(() => undefined),
     );
-    reports.depart(0);
+    reports.removeWorker(0);
     expect(reports.report()).toMatchObject({ endpoint: 'https://example.com/mcp', profiles: [] });
   });
 });
