@@ -262,7 +262,7 @@ export class Wiring {
     return this.#logins?.pending(profile);
   }
 
-  /** Ends the logins that nobody has completed. */
+  /** Cancels pending logins. */
   closeLogins(): void {
     this.#logins?.close();
   }

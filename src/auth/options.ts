@@ -32,7 +32,7 @@ export const awsOptions = {
       isRegionName(value) || /^[a-z0-9-]*\*$/.test(value)
         ? undefined
         : `must name regions such as us-east-1, us-* or *, not ${JSON.stringify(value)}`,
-    help: 'AWS regions in which the signatures of --auth sigv4a are valid; * at the end of a name stands for any ending',
+    help: 'AWS regions in which the signatures of --auth sigv4a are valid; * at the end of a name matches any ending',
   }),
   profile: list({
     group: 'Endpoint and signing',

@@ -10,8 +10,8 @@ export interface ProxyOptions {
    */
   readonly region?: string | undefined;
   /**
-   * AWS regions in which the signatures of auth sigv4a are valid; * at the end of a name stands
-   * for any ending (default: *)
+   * AWS regions in which the signatures of auth sigv4a are valid; * at the end of a name matches
+   * any ending (default: *)
    */
   readonly regionSet?: string | readonly string[] | undefined;
   /**

@@ -141,7 +141,7 @@ export class SharedRate implements RateLimiter {
     this.#busy = false;
   }
 
-  /** Gives turns to those who wait, and gives back what no one needs any more. */
+  /** Grants turns to waiting callers, and returns turns that are no longer needed. */
   #grant(granted: number): void {
     let left = granted;
     while (left > 0 && this.#queue.serve(({ since }) => since <= this.#delayedAt)) left--;

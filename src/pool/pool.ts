@@ -85,7 +85,7 @@ export class Pool<T> {
   #failures = 0;
   /** Why the last item left that had no successor yet. */
   #vacated: SessionOpenReason = 'minimum';
-  /** The last opening left nothing: it failed, or ended because no one waited for it. */
+  /** True if the last opening created no item: it failed, or ended because no caller waited. */
   #stopped = false;
   #lastFailure: unknown;
   /** While it runs, no item is opened ahead of need. */
@@ -501,7 +501,7 @@ export class Pool<T> {
     return member;
   }
 
-  /** An opening that ended because no one waited says nothing about the server. */
+  /** An opening that ended because no caller waited does not count as a failure. */
   #openingFailed(
     { error, abandoned }: Exclude<OpeningResult<T>, { readonly item: T }>,
     renews: boolean,

@@ -51,7 +51,7 @@ export class LoginOffers {
     return this.#pending.get(profile);
   }
 
-  /** Ends the logins that nobody has completed. */
+  /** Cancels pending logins. */
   close(): void {
     this.#closing.abort(new Error('the proxy is ending'));
   }

@@ -155,7 +155,7 @@ function scopeOf(
 async function completed<T>(pending: PendingLogin<T>, clock: Clock, signal: AbortSignal): Promise<T> {
   const timeout = new AbortController();
   const late = sleep(clock, MAX_LOGIN_MS, timeout.signal).then(() =>
-    pending.cancel(new Error(`nobody has logged in within ${MAX_LOGIN_MS / 60_000} minutes`)),
+    pending.cancel(new Error(`the login was not completed within ${MAX_LOGIN_MS / 60_000} minutes`)),
   );
   late.catch(() => undefined);
   try {

@@ -230,7 +230,7 @@ function ownNames(address: ListenAddress | SocketAddress): string[] {
 }
 
 export interface ListenerChoices {
-  /** The flag or variable that each option was given by; absent where the default stands. */
+  /** The flag or variable that each option was given by; absent for defaults. */
   readonly from: Readonly<Partial<Record<string, string>>>;
   readonly profiles: number;
   /** Options that a client on stdio alone can feel. */
