@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BIN_PATH } from '../support/bin-driver.ts';
+import { CACHE_WATCHER } from '../support/cache-watcher.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { startRelayed } from '../support/relayed.ts';
 
@@ -13,22 +14,11 @@ function makeFolder(): string {
   return folder;
 }
 
-/** Reports on stderr whether each script of the bundle was compiled from a cache that V8 accepted. */
-const WATCHER = `const vm = require('node:vm');
-const Script = vm.Script;
-vm.Script = class extends Script {
-  constructor(source, options) {
-    super(source, options);
-    const cached = options.cachedData !== undefined && this.cachedDataRejected === false;
-    process.stderr.write(cached ? 'cached\\n' : 'compiled\\n');
-  }
-};`;
-
 describe('the code cache of the command', () => {
   it('the code cache is written while the first client is served, and used by the next start', async () => {
     const folder = makeFolder();
     const watcher = join(folder, 'watcher.cjs');
-    writeFileSync(watcher, WATCHER);
+    writeFileSync(watcher, CACHE_WATCHER);
     const env = { NODE_COMPILE_CACHE: folder, NODE_OPTIONS: `--require ${watcher}` };
     const first = await startRelayed({ env });
     await first.bin.initialize({}, 0);
@@ -45,7 +35,7 @@ describe('the code cache of the command', () => {
   it('a command that ends at once writes the code cache, and the next one starts from it', () => {
     const folder = makeFolder();
     const watcher = join(folder, 'watcher.cjs');
-    writeFileSync(watcher, WATCHER);
+    writeFileSync(watcher, CACHE_WATCHER);
     const env = { PATH: process.env.PATH, HOME: folder, NODE_OPTIONS: `--require ${watcher}` };
     const help = () => spawnSync(process.execPath, [BIN_PATH, '--help'], { env, encoding: 'utf8' });
     expect(help()).toMatchObject({ status: 0, stderr: expect.stringMatching(/^(compiled\n)+$/) });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
+import { CACHE_WATCHER } from '../support/cache-watcher.ts';
 import { listenerUrl } from '../support/listening.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
@@ -42,17 +43,6 @@ async function startExecutable(args: readonly string[] = [], env: Readonly<Recor
   });
   return { server, bin };
 }
-
-/** Reports whether each chunk was compiled from a cache that V8 accepted. */
-const WATCHER = `const vm = require('node:vm');
-const Script = vm.Script;
-vm.Script = class extends Script {
-  constructor(source, options) {
-    super(source, options);
-    const cached = options.cachedData !== undefined && this.cachedDataRejected === false;
-    process.stderr.write(cached ? 'cached\\n' : 'compiled\\n');
-  }
-};`;
 
 describe('the single executable', () => {
   it('the executable is one file, below its size limit, with the licences beside it', () => {
@@ -128,7 +118,7 @@ describe('the single executable', () => {
 
   it('the second start of the executable compiles no code, as with Node', () => {
     const watcher = join(folder, 'watcher.cjs');
-    writeFileSync(watcher, WATCHER);
+    writeFileSync(watcher, CACHE_WATCHER);
     const env = { NODE_OPTIONS: `--require ${watcher}`, NODE_COMPILE_CACHE: join(folder, 'cache') };
     expect(runOnce(['--help'], env).stderr).toMatch(/^(compiled\n)+$/);
     expect(runOnce(['--help'], env).stderr).toMatch(/^(cached\n)+$/);
