@@ -1,6 +1,6 @@
 // Changes the address of the repository, or the name of the package, in all files that contain it.
-// Usage: node scripts/set-address.mjs [--repository https://github.com/<owner>/<name>] [--package <name>]
-// Run npm run docs afterwards.
+// Usage: node scripts/set-address.mjs [--repository https://github.com/<owner>/<name>] [--package
+// <name>] Run npm run docs afterwards.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,7 @@
-/** A module for --require: reports on stderr whether each script was compiled from a cache that V8 accepted. */
+/**
+ * A module for --require: reports on stderr whether each script was compiled from a cache that V8
+ * accepted.
+ */
 export const CACHE_WATCHER = `const vm = require('node:vm');
 const Script = vm.Script;
 vm.Script = class extends Script {
