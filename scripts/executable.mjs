@@ -23,12 +23,12 @@ const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
 /** The chunks that the command line loads, at once or later. */
 function chunksOf(entry) {
-  const chunks = new Map();
+  const chunks = new Set();
   const open = [entry];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     if (chunks.has(name)) continue;
+    chunks.add(name);
     const source = readFileSync(join(DIST, name), 'latin1');
-    chunks.set(name, source);
     open.push(...[...source.matchAll(/require\(\s*"\.\/([^"]+)"\s*\)/g)].map(([, to]) => to));
   }
   return chunks;
@@ -39,10 +39,16 @@ function run(program, args) {
   if (error || status !== 0) throw error ?? new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-const chunks = chunksOf('cli.cjs');
 const digest = createHash('sha256');
-for (const name of [...chunks.keys()].sort()) digest.update(`${name}\0${chunks.get(name)}\0`);
 const files = ['start-chunks.cjs', ...readdirSync(DIST).filter((name) => name.endsWith('.wasm'))];
+const assets = [...chunksOf('cli.cjs'), ...files].sort();
+// V8 compares only the length of the source with its code cache, so the name of the cache must
+// identify all code.
+for (const name of assets)
+  digest
+    .update(`${name}\0`)
+    .update(readFileSync(join(DIST, name)))
+    .update('\0');
 
 mkdirSync(OUT, { recursive: true });
 const main = join(OUT, 'main.cjs');
@@ -71,7 +77,7 @@ writeFileSync(
     output: blob,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    assets: Object.fromEntries([...chunks.keys(), ...files].map((name) => [name, join(DIST, name)])),
+    assets: Object.fromEntries(assets.map((name) => [name, join(DIST, name)])),
   }),
 );
 run(process.execPath, ['--experimental-sea-config', config]);
