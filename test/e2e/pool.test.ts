@@ -1,16 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../support/mcp-behaviours.ts';
-import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+import { OneAtATime, startOneAtATime, startPooled } from '../support/one-at-a-time.ts';
 import { makeGate } from '../support/relayed.ts';
 
 describe('--max-sessions 4', () => {
   it('--max-sessions 4 carries 4 parallel calls to a server that serves one per session, and 8 more in order', async () => {
-    const tool = new OneAtATime();
-    const { proxy, echo, opened } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--max-sessions',
-      '4',
-    );
+    const { tool, proxy, echo, opened } = await startOneAtATime('--max-sessions', '4');
     await proxy.initialize({}, 'init');
     const first = [echo('a', ''), echo('b', 0), echo('c', -1), echo('d', 'd')];
     await proxy.guard(tool.runs(4), '4 calls');
@@ -27,12 +22,7 @@ describe('--max-sessions 4', () => {
   });
 
   it('--max-sessions 4 keeps all requests except tool calls on the first session', async () => {
-    const tool = new OneAtATime();
-    const { proxy, server, echo } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--max-sessions',
-      '2',
-    );
+    const { tool, proxy, server, echo } = await startOneAtATime('--max-sessions', '2');
     await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
@@ -101,12 +91,7 @@ describe('--max-sessions 4', () => {
   });
 
   it('--max-sessions 4 deletes every session at the end', async () => {
-    const tool = new OneAtATime();
-    const { proxy, echo, sessions } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--max-sessions',
-      '3',
-    );
+    const { tool, proxy, echo, sessions } = await startOneAtATime('--max-sessions', '3');
     await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b'), echo('c')];
     await proxy.guard(tool.runs(3), '3 calls');
@@ -119,9 +104,8 @@ describe('--max-sessions 4', () => {
   });
 
   it('--max-sessions 4 refuses a call that waits too long for a session, and the error names the full limit', async () => {
-    const tool = new OneAtATime();
     const args = ['--max-sessions', '2', '--session-wait', '0.05'];
-    const { proxy, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    const { tool, proxy, echo } = await startOneAtATime(...args);
     await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
@@ -148,12 +132,7 @@ describe('--max-sessions 4', () => {
   });
 
   it('when the client leaves, calls that wait for a session are refused and running calls are ended', async () => {
-    const tool = new OneAtATime();
-    const { proxy, echo } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--calls-per-session',
-      '1',
-    );
+    const { tool, proxy, echo } = await startOneAtATime('--calls-per-session', '1');
     await proxy.initialize({}, 'init');
     const running = echo('a', '');
     await proxy.guard(tool.runs(1), 'the call');
@@ -195,12 +174,7 @@ describe('--max-sessions 4', () => {
   });
 
   it('a notification that the server sends on every session is emitted to the client once', async () => {
-    const tool = new OneAtATime();
-    const { proxy, echo, sessions, server } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--max-sessions',
-      '2',
-    );
+    const { tool, proxy, echo, sessions, server } = await startOneAtATime('--max-sessions', '2');
     await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../support/mcp-behaviours.ts';
-import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+import { OneAtATime, startOneAtATime, startPooled } from '../support/one-at-a-time.ts';
 import { makeGate } from '../support/relayed.ts';
 
 describe('--min-sessions 2', () => {
@@ -16,12 +16,8 @@ describe('--min-sessions 2', () => {
   it.skipIf(process.platform === 'win32')(
     'SIGHUP replaces both sessions of --min-sessions 2 and cuts no call',
     async () => {
-      const tool = new OneAtATime();
       const args = ['--min-sessions', '2', '--max-sessions', '3'];
-      const { proxy, server, sessions, echo } = await startPooled(
-        { on: { 'tools/call': tool.call } },
-        ...args,
-      );
+      const { tool, proxy, server, sessions, echo } = await startOneAtATime(...args);
       await proxy.initialize({}, 'init');
       const both = () =>
         [...sessions.sessions.values()].filter(({ initialized }) => initialized).length === 2;
@@ -157,12 +153,7 @@ describe('a second session of the pool', () => {
   });
 
   it('a call on a second session is cancelled on that session, which is free again at once', async () => {
-    const tool = new OneAtATime();
-    const { proxy, server, echo } = await startPooled(
-      { on: { 'tools/call': tool.call } },
-      '--max-sessions',
-      '2',
-    );
+    const { tool, proxy, server, echo } = await startOneAtATime('--max-sessions', '2');
     await proxy.initialize({}, 'init');
     const held = echo('a', '');
     await proxy.guard(tool.runs(1), 'the call');
@@ -228,9 +219,7 @@ describe('the sessions of a pool', () => {
   });
 
   it('idle sessions of a pool are closed, except the first', async () => {
-    const tool = new OneAtATime();
-    const { proxy, server, sessions, echo } = await startPooled(
-      { on: { 'tools/call': tool.call } },
+    const { tool, proxy, server, sessions, echo } = await startOneAtATime(
       ...['--max-sessions', '3', '--session-idle', '1'],
     );
     await proxy.initialize({}, 'init');
@@ -299,9 +288,8 @@ describe('the sessions of a pool', () => {
   });
 
   it('the pools of all clients together open no more sessions than --max-total-sessions', async () => {
-    const tool = new OneAtATime();
     const args = ['--max-sessions', '4', '--max-total-sessions', '2', '--session-wait', '0.05'];
-    const { proxy, echo, opened } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    const { tool, proxy, echo, opened } = await startOneAtATime(...args);
     await proxy.initialize({}, 'init');
     const calls = [echo('a', 0), echo('b', '')];
     await proxy.guard(tool.runs(2), '2 calls');

@@ -72,3 +72,9 @@ export async function startPooled(options: SessionServerOptions, ...args: string
     proxy.request('tools/call', { name: 'echo', arguments: { text } }, id);
   return { sessions, server, proxy, posted, echo, opened };
 }
+
+/** As `startPooled`, over a server that runs one call per session at a time. */
+export async function startOneAtATime(...args: string[]) {
+  const tool = new OneAtATime();
+  return { tool, ...(await startPooled({ on: { 'tools/call': tool.call } }, ...args)) };
+}
