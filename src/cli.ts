@@ -210,7 +210,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
     ...(await loadObservers(settings)),
     ...(await loadLimits(settings)),
     ...(await loadListener(settings)),
-    ...worker?.observers,
+    ...worker?.parts,
   });
   worker?.obey(serving);
   let signals = 0;

@@ -25,7 +25,7 @@ const DRAIN_MARGIN_MS = 10_000;
 export interface WorkerParts {
   /** Its share of the settings. */
   readonly settings: Settings;
-  readonly observers: Pick<LoadedParts, 'openLimits' | 'worker' | 'serveStatus'>;
+  readonly parts: Pick<LoadedParts, 'openLimits' | 'worker' | 'serveStatus'>;
   readonly obey: Worker['obey'];
 }
 
@@ -46,7 +46,7 @@ export async function runWorkers(settings: Settings): Promise<number | WorkerPar
   const { limits, endpoint } = settings;
   return {
     settings: settingsOfWorker(settings, worker.place),
-    observers: {
+    parts: {
       worker: { listenPrivately, listening, peers },
       serveStatus: async (deps) => {
         const { reportStatus } = await import('./worker-status.ts');
