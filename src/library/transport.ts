@@ -1,4 +1,5 @@
 import type { Relay } from '../client/stdio/relay.ts';
+import { toError } from '../core/errors/errors.ts';
 import type { Client, KnownSession, SendOptions } from '../core/pipeline/call.ts';
 import type { McpProxy } from '../proxy.ts';
 import { type CreateProxyOptions, createProxy } from './create-proxy.ts';
@@ -149,7 +150,7 @@ export class SigV4ClientTransport {
     try {
       this.onmessage?.(JSON.parse(text) as object);
     } catch (error) {
-      this.onerror?.(error instanceof Error ? error : new Error(String(error)));
+      this.onerror?.(toError(error));
     }
   }
 
@@ -206,7 +207,7 @@ export class SigV4ClientTransport {
     if (!proxy || this.#isClosed) throw new Error(this.#stateText);
     const session = (this.#client && proxy.sessionOf(this.#client)) ?? this.#known;
     const fail = (error: unknown): Error => {
-      const known = error instanceof Error ? error : new Error(String(error));
+      const known = toError(error);
       if (!this.#isClosed) this.onerror?.(known);
       return known;
     };

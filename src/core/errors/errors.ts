@@ -154,6 +154,9 @@ export function isFixedByUser(error: unknown): boolean {
 export const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
 
+/** Returns the error, or a new error with any other thrown value as its message. Pure. */
+export const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
 /** The messages of an error and its causes, outermost first: the actual cause is often deeper. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();

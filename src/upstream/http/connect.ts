@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import tls from 'node:tls';
+import { toError } from '../../core/errors/errors.ts';
 import { type ProxySettings, proxyFor } from './http-proxy.ts';
 import type { ConnectTrust, TunnelCallback } from './tunnel.ts';
 import { buildConnector, type ConnectCallback, type ConnectOptions, type Connector } from './undici.ts';
@@ -68,7 +69,7 @@ function connectorOf(
     try {
       proxy = proxyFor(new URL(`${options.protocol}//${authority}`), settings);
     } catch (error) {
-      callback(error instanceof Error ? error : new Error(String(error)), null);
+      callback(toError(error), null);
       return;
     }
     if (!proxy) {
@@ -89,10 +90,9 @@ function connectorOf(
       else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Destroyable);
     };
     // Loaded here: Node's HTTP client costs a start a millisecond, and few networks have a proxy.
-    import('./tunnel.ts').then(
-      ({ openTunnel }) => limit.watch(openTunnel(proxy, authority, trust, opened)),
-      (error: unknown) => settle(error instanceof Error ? error : new Error(String(error)), null),
-    );
+    import('./tunnel.ts')
+      .then(({ openTunnel }) => limit.watch(openTunnel(proxy, authority, trust, opened)))
+      .catch((error: unknown) => settle(toError(error), null));
   };
 }
 

@@ -9,7 +9,7 @@ export interface ConnectTrust {
   readonly checkServerIdentity?: typeof tls.checkServerIdentity;
 }
 
-/** Receives the socket of the tunnel, or the reason why there is none. */
+/** Receives the socket of the tunnel, or the error that prevented the tunnel. */
 export type TunnelCallback = (error: Error | null, socket?: Socket) => void;
 
 /** Opens a tunnel through an HTTP proxy. Errors name the proxy and its answer. */

@@ -1,3 +1,4 @@
+import { toError } from '../../core/errors/errors.ts';
 import { isObject } from '../../core/jsonrpc/message.ts';
 import type { Incoming } from '../http/incoming.ts';
 import type { OpenedExchange, TransportRequest } from '../transport/signed-transport.ts';
@@ -76,7 +77,7 @@ export class SseServer {
       if (opened.response.status >= 300) session.close(new Error('initialize was refused'));
       return this.#report(request, opened);
     } catch (error) {
-      session.close(error instanceof Error ? error : new Error(String(error)));
+      session.close(toError(error));
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { SigningTarget } from '../../auth/signing.ts';
+import { toError } from '../../core/errors/errors.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import { isObject } from '../../core/jsonrpc/message.ts';
 import type { ReadLimit } from '../../core/jsonrpc/read-limit.ts';
@@ -246,7 +247,7 @@ export class SseSession {
       }
       throw new Error('the server closed the event stream of the session');
     } catch (error) {
-      this.close(error instanceof Error ? error : new Error(String(error)));
+      this.close(toError(error));
     }
   }
 

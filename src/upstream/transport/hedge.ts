@@ -1,3 +1,4 @@
+import { toError } from '../../core/errors/errors.ts';
 import type { Call } from '../../core/pipeline/call.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { TransportFailure } from '../http/connection.ts';
@@ -104,7 +105,7 @@ export function hedge(
         },
         (error: unknown) => {
           sent ||= error instanceof TransportFailure && error.sent !== 'no';
-          attempt.lease.cancel(error instanceof Error ? error : new Error(String(error)));
+          attempt.lease.cancel(toError(error));
           if (over || !pending.delete(attempt) || pending.size > 0) return;
           finish();
           reject(sent ? asSent(error) : error);

@@ -1,7 +1,7 @@
 import type { Authorizer, Credential } from '../../auth/authorizer.ts';
 import { skewOf } from '../../auth/clock-skew.ts';
 import type { SignedHeaders, SigningScope, SigningTarget } from '../../auth/signing.ts';
-import { causeText, type ProxyError } from '../../core/errors/errors.ts';
+import { causeText, type ProxyError, toError } from '../../core/errors/errors.ts';
 import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
 import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
@@ -342,7 +342,7 @@ export class SignedTransport {
 
   /** Returns where the request is sent again on a new connection. @throws any other failure. */
   #judgeFailure(request: TransportRequest, remedies: AvailableRemedies, lease: Lease, error: unknown): void {
-    lease.cancel(error instanceof Error ? error : new Error(String(error)));
+    lease.cancel(toError(error));
     if (request.signal.aborted) throw request.signal.reason;
     if (!(error instanceof TransportFailure)) throw error;
     const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.idempotent);

@@ -1,7 +1,7 @@
 import type { Authorizer } from '../../auth/authorizer.ts';
 import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
 import type { SigningTarget } from '../../auth/signing.ts';
-import { causeText } from '../../core/errors/errors.ts';
+import { causeText, toError } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { PerProfile } from '../../core/pipeline/per-profile.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -181,7 +181,7 @@ function lazyConnector(make: () => Promise<Connector>): Connector {
     });
     made.then(
       (connect) => connect(options, callback),
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+      (error: unknown) => callback(toError(error), null),
     );
   };
 }
