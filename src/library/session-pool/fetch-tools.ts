@@ -5,8 +5,8 @@ import type { PoolClient, PooledSession } from './session.ts';
 import { fetchAllTools, type PoolTool } from './tool-list.ts';
 
 /**
- * Fetches on an idle or a new session. If there is none, fetches on a borrowed session beside its
- * call, because the caller may hold the only session.
+ * Fetches the tools on an idle or a new session. If the pool has neither, it fetches them on a
+ * borrowed session beside its call, because the caller may hold the only session.
  */
 export async function fetchTools<C extends PoolClient>(
   engine: Pool<PooledSession<C>>,
