@@ -36,10 +36,10 @@ export function balancerConfig(
         ? `${text.trimEnd()}\n  server proxy-${at + 1} ${host}\n`
         : text.replace(
             '    keepalive 64;',
-            `    server ${host} max_fails=1 fail_timeout=1s;\n    keepalive 64;`,
+            `    server ${host} max_fails=1 fail_timeout=1s;\n    server ${host} backup max_fails=0;\n    keepalive 64;`,
           );
   }
-  if (replicas.length < 2) text = text.replace(/^ *server (proxy-2 )?proxy-2:8080.*$/m, '');
+  if (replicas.length < 2) text = text.replace(/^ *server (proxy-2 )?proxy-2:8080.*$/gm, '');
   if (name === 'haproxy') return text.replace('bind :8000', `bind 127.0.0.1:${port}`);
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `  ${kind}_temp_path ${join(folder, kind)};`,
