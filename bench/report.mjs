@@ -1,5 +1,5 @@
-// Turns measurements into the page that the docs show. Ratios are taken within a round, then their median: what else the machine
-// did in that minute falls out of them.
+// Turns measurements into the page that the docs show. A ratio is computed within a round, and the page shows the median of the
+// rounds: other work on the machine slows both sides of a round.
 import { availableParallelism, loadavg } from 'node:os';
 import { median } from './median.mjs';
 
@@ -23,7 +23,10 @@ const mb1 = (value) => `${value.toFixed(1)} MB`;
 const count = (value) => value.toFixed(0);
 const yesNo = (value) => (value > 0 ? 'yes' : 'no');
 
-/** The promises of the project. `against` makes it a ratio to that subject; `most` and `least` are the limits. */
+/**
+ * The targets of the project. `against` makes a row a ratio to that subject; `most` and `least` are the limits.
+ * A row that can miss its limit has a `reason`; the page shows the reason if the row missed.
+ */
 const TARGETS = [
   {
     title: 'Spawn to the answer to `initialize`, against `node -e 0`',
@@ -162,7 +165,8 @@ const LISTENING = [
   })),
   { title: 'First byte of a stream', metric: 'FirstByte', show: ms },
 ];
-const MAX_OF_BARE = 1.5;
+const MAX_OF_BARE = 1.2;
+const LISTENER_REASON = undefined;
 
 /** Over TLS, through a delayed network: round trips are what a person waits for. */
 const DISTANCE = [0, 20, 100].flatMap((roundTrip) => [
@@ -187,6 +191,31 @@ function numberOf(results, [scenario, metric], key, against) {
   return pairs.length > 0 ? median(pairs) : undefined;
 }
 
+/** The rows that missed their limit, each with its reason. */
+class Verdicts {
+  #missed = [];
+
+  of({ title, show, most, least, reason }, value) {
+    const met = value !== undefined && (most === undefined ? value >= least : value <= most);
+    const limit = show === yesNo ? 'yes' : most === undefined ? `>= ${show(least)}` : `<= ${show(most)}`;
+    if (met) return [limit, 'met'];
+    this.#missed.push({ title, value: value === undefined ? 'none' : show(value), limit, reason });
+    return [limit, `missed (${letterOf(this.#missed.length)})`];
+  }
+
+  section() {
+    if (this.#missed.length === 0) return 'Every target is met.';
+    return this.#missed
+      .map(
+        ({ title, value, limit, reason = 'the reason is not known' }, at) =>
+          `- (${letterOf(at + 1)}) ${title}: ${value}, target ${limit}. ${reason}`,
+      )
+      .join('\n');
+  }
+}
+
+const letterOf = (number) => String.fromCharCode(96 + number);
+
 const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
@@ -203,13 +232,11 @@ export function page({ facts, subjects, results, seconds }) {
     return `none (${problems.indexOf(note) + 1})`;
   };
   const measured = ({ of }) => of[0] in results;
+  const verdicts = new Verdicts();
 
   const targets = TARGETS.filter(measured).map((row) => {
-    const { of, against, show, most, least } = row;
-    const value = numberOf(results, of, OURS, against);
-    const limit = show === yesNo ? 'yes' : most === undefined ? `>= ${show(least)}` : `<= ${show(most)}`;
-    const met = value !== undefined && (most === undefined ? value >= least : value <= most);
-    return [row.title, limit, met ? 'met' : 'missed', ...proxies.map(({ key }) => cell(row, key))];
+    const verdict = verdicts.of(row, numberOf(results, row.of, OURS, row.against));
+    return [row.title, ...verdict, ...proxies.map(({ key }) => cell(row, key))];
   });
   const numbers = NUMBERS.filter(measured).map((row) => [
     row.title,
@@ -218,9 +245,7 @@ export function page({ facts, subjects, results, seconds }) {
   ]);
 
   const trouble = TROUBLE.filter(measured).map((row) => {
-    const { of, show, most } = row;
-    const value = numberOf(results, of, OURS);
-    const verdict = most === undefined ? ['', ''] : [`<= ${show(most)}`, value <= most ? 'met' : 'missed'];
+    const verdict = row.most === undefined ? ['', ''] : verdicts.of(row, numberOf(results, row.of, OURS));
     return [row.title, ...verdict, cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
   });
 
@@ -229,13 +254,14 @@ export function page({ facts, subjects, results, seconds }) {
     return value === undefined || Number.isNaN(value) ? '-' : show(value);
   };
   const listening = LISTENING.map(({ title, metric, ratio, show }) => {
-    const value = ratio && numberOf(results, ['listener', ratio], OURS);
+    const row = {
+      title: `${title}, through the listener`,
+      show: times,
+      most: MAX_OF_BARE,
+      reason: LISTENER_REASON,
+    };
     const verdict = ratio
-      ? [
-          ofOurs('listener', ratio, times),
-          `<= ${times(MAX_OF_BARE)}`,
-          value <= MAX_OF_BARE ? 'met' : 'missed',
-        ]
+      ? [ofOurs('listener', ratio, times), ...verdicts.of(row, numberOf(results, ['listener', ratio], OURS))]
       : ['', '', ''];
     const columns = ['listener', 'bare', 'direct'].map((who) => ofOurs('listener', `${who}${metric}`, show));
     return [title, ...columns, ...verdict];
@@ -286,6 +312,10 @@ ${table(['TLS, by round trip', ...names], distance)}
 ## Both eras
 
 ${table(['', 'session revisions', '2026-07-28', 'ratio'], eras)}
+
+## Missed targets
+
+${verdicts.section()}
 
 ## What is measured
 
