@@ -4,6 +4,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { median } from './median.mjs';
 
 const OURS = 'mcp-sigv4-proxy';
+const FLOOR = 'smallest';
 
 export const machine = () => ({
   cores: availableParallelism(),
@@ -236,11 +237,12 @@ export function page({ facts, subjects, results, seconds }) {
 
   const targets = TARGETS.filter(measured).map((row) => {
     const verdict = verdicts.of(row, numberOf(results, row.of, OURS, row.against));
-    return [row.title, ...verdict, ...proxies.map(({ key }) => cell(row, key))];
+    return [row.title, ...verdict, cell(row, FLOOR), ...proxies.map(({ key }) => cell(row, key))];
   });
   const numbers = NUMBERS.filter(measured).map((row) => [
     row.title,
     cell(row, row.of[0] === 'start' ? 'node' : 'direct'),
+    cell(row, FLOOR),
     ...proxies.map(({ key }) => cell(row, key)),
   ]);
 
@@ -287,11 +289,11 @@ Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on $
 
 ## Against the targets
 
-${table(['', 'target', '', ...names], targets)}
+${table(['', 'target', '', 'smallest proxy', ...names], targets)}
 
 ## In absolute numbers
 
-${table(['', 'direct', ...names], numbers)}
+${table(['', 'direct', 'smallest proxy', ...names], numbers)}
 
 In the first row, "direct" is \`node -e 0\`, the shortest start of any Node.js program.
 
@@ -322,7 +324,8 @@ ${verdicts.section()}
 - All subjects use one MCP server on loopback. It runs in its own process and does little: sessions, JSON answers, no signature check.
 - "direct" signs every call with \`@smithy/signature-v4\` and sends it with undici, in the process that makes the calls. mcp-sigv4-proxy signs every call too. The other npm proxies do not sign, which is less work.
 - A proxy receives raw JSON-RPC lines over stdio from a process that does the same work as "direct": make the call, read the answer, parse it.
-- mcp-sigv4-proxy and "direct" have 8 connections (\`--max-connections 8\`); the others have no such setting.
+- "smallest proxy" is bench/smallest-proxy.mjs: it turns lines into unsigned requests by undici, and bodies into lines, and does nothing else. No proxy on Node.js and undici does less, so its column is the floor of a ratio against "direct".
+- mcp-sigv4-proxy, the smallest proxy and "direct" have 8 connections (\`--max-connections 8\`); the others have no such setting.
 - The command of mcp-proxy works in the other direction (stdio servers over HTTP), so its library function \`startStdioServer\` is measured.
 - "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, and no call reaches any of them. "No limits" is \`--retries 0\` alone. Two processes take turns with 32 calls in flight. Then another two do, because processes with the same code differ by some hundredths.
 - \`--deny-tool\` removes one in ten of the 1,000 tools, and the others get an \`aws_profile\` argument. This runs the layers of the checkout in the process that also times \`JSON.parse\`. Cached lists and refused calls go through the command, one at a time.

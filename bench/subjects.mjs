@@ -53,6 +53,7 @@ export async function listSubjects(url, workspace, also) {
   return [
     { key: 'node', kind: 'node', env },
     { key: 'direct', kind: 'direct', env },
+    { key: 'smallest', kind: 'floor', args: [here('./smallest-proxy.mjs'), url, String(CONNECTIONS)], env },
     await ours('mcp-sigv4-proxy', here('..')),
     ...(await Promise.all(also.map((folder, at) => ours(`also-${at + 1}`, folder)))),
     ...(await Promise.all(PEERS.map((peer) => peerSubject(peer, url, env)))),

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { median } from '../median.mjs';
 
 export const rounds = { full: 3, quick: 1 };
-export const kinds = ['direct', 'proxy'];
+export const kinds = ['direct', 'floor', 'proxy'];
 const BURSTS = { full: 20, quick: 5 };
 const PAUSE_MS = 20;
 

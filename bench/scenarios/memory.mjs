@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryOf } from '../proc.mjs';
 
 export const rounds = { full: 3, quick: 1 };
-export const kinds = ['proxy'];
+export const kinds = ['floor', 'proxy'];
 const CALLS = { full: 5_000, quick: 1_000 };
 const IN_FLIGHT = 32;
 const LARGE_RESULTS = 5;

@@ -2,7 +2,7 @@
 import { median, percentile } from '../median.mjs';
 
 export const rounds = { full: 5, quick: 1 };
-export const kinds = ['direct', 'proxy'];
+export const kinds = ['direct', 'floor', 'proxy'];
 const CALLS = { full: 1_000, quick: 200 };
 const WARM_UP = 500;
 

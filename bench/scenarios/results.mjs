@@ -2,7 +2,7 @@
 import { median } from '../median.mjs';
 
 export const rounds = { full: 5, quick: 1 };
-export const kinds = ['direct', 'proxy'];
+export const kinds = ['direct', 'floor', 'proxy'];
 const MEGABYTE = 1_000_000;
 const TIMES = { full: [25, 8], quick: [5, 2] };
 const WARM_UP = 2;

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export const rounds = { full: 15, quick: 2 };
-export const kinds = ['node', 'proxy'];
+export const kinds = ['node', 'floor', 'proxy'];
 
 export async function run({ subject, open }) {
   const started = performance.now();

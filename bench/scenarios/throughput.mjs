@@ -1,7 +1,7 @@
 // Small calls per second, with 8, 32 and 128 of them always under way, over 8 connections: of a process that has just
 // started, and of one whose code V8 has optimized, which takes about 20,000 calls.
 export const rounds = { full: 5, quick: 1 };
-export const kinds = ['direct', 'proxy'];
+export const kinds = ['direct', 'floor', 'proxy'];
 const IN_FLIGHT = [8, 32, 128];
 const COLD = { inFlight: 32, ms: 300 };
 const OPTIMIZED_AFTER_MS = 1_500;

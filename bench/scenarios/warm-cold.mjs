@@ -1,6 +1,6 @@
 // The first call right after initialize, in a fresh process with fresh connections, and the 20th.
 export const rounds = { full: 7, quick: 1 };
-export const kinds = ['direct', 'proxy'];
+export const kinds = ['direct', 'floor', 'proxy'];
 const CALLS = 20;
 
 export async function run({ open }) {
