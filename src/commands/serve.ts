@@ -113,7 +113,10 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
       ? undefined
       : writeAccessLog?.({ file: accessFile, withArguments, events, clock: systemClock, identityOf });
   const { env, endpoint, listener: listening } = settings;
-  const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
+  const telemetry = startTelemetry?.({
+    ...{ env, endpoint, version: VERSION, events, clock: systemClock },
+    loadConnect: async () => (await import('../upstream/http/collector.ts')).connectCollector,
+  });
   // Created before the proxy, which reports the secrets of the settings.
   const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
   const takeEarly = isMeasured ? bufferEvents(events) : undefined;

@@ -1,21 +1,20 @@
 // The only file that imports the OpenTelemetry SDK. It is loaded after the first message was
 // forwarded, and only if an OTEL_* variable requests traces or metrics.
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
-import { OTLPMetricExporter as JsonMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
-import { OTLPMetricExporter as ProtobufMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
-import { OTLPTraceExporter as JsonTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import type { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 import {
-  convertLegacyHttpOptions,
-  createOtlpHttpExportDelegate,
-} from '@opentelemetry/otlp-exporter-base/node-http';
-import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+  JsonMetricsSerializer,
+  JsonTraceSerializer,
+  ProtobufMetricsSerializer,
+  ProtobufTraceSerializer,
+} from '@opentelemetry/otlp-transformer';
 import {
   detectResources,
   envDetector,
   type Resource,
   resourceFromAttributes,
 } from '@opentelemetry/resources';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Clock } from '../../core/time/clock.ts';
 import type { Metrics } from '../metrics/catalog.ts';
@@ -24,6 +23,8 @@ import type { FinishedSpan } from './finished-span.ts';
 import { toResourceMetrics } from './metric-data.ts';
 import { MetricDeltas } from './metric-deltas.ts';
 import type { SignalSettings } from './otel-settings.ts';
+import { createOtlpExporter } from './otlp-exporter.ts';
+import type { ConnectCollector } from './otlp-transport.ts';
 import type { SpanOrigin } from './protobuf-spans.ts';
 import { type BatchLimits, SpanBatches } from './span-batches.ts';
 
@@ -36,6 +37,7 @@ export interface SdkOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Writes one line of the console exporter. */
   readonly print: (line: string) => void;
+  readonly connectCollector: ConnectCollector;
 }
 
 export interface SpanSink {
@@ -64,24 +66,32 @@ export const createResource = (version: string): Resource =>
   }).merge(detectResources({ detectors: [envDetector] }));
 
 /** Creates the batches and exporters of traces. */
-export function createSpanSink(
+export async function createSpanSink(
   { exporters, protocol }: SignalSettings,
   options: SdkOptions,
   onExport: OnExport,
-): SpanSink {
+): Promise<SpanSink> {
   const resource = createResource(options.version);
   const scope = { name: SCOPE_NAME, version: options.version };
   const limits = batchLimits(options.env);
-  const sinks = exporters.map((exporter): SpanSink => {
-    if (exporter === 'otlp' && protocol === 'http/protobuf')
-      return encodedSink({ resource: resource.attributes, scope }, limits, options.clock, onExport);
-    const sent = exporter === 'otlp' ? reported(new JsonTraceExporter(), onExport) : stderrExporter(options);
-    const processor = new BatchSpanProcessor({ exporter: sent, ...limits });
+  const { clock, connectCollector } = options;
+  const sinkOf = async (name: SignalSettings['exporters'][number]): Promise<SpanSink> => {
+    const target = { signal: 'traces', protocol, clock, connectCollector } as const;
+    if (name === 'otlp' && protocol === 'http/protobuf') {
+      const exporter = await createOtlpExporter(target, ENCODED);
+      return encodedSink(exporter, { resource: resource.attributes, scope }, limits, clock, onExport);
+    }
+    const exporter =
+      name === 'otlp'
+        ? reported(await createOtlpExporter(target, JsonTraceSerializer), onExport)
+        : stderrExporter(options);
+    const processor = new BatchSpanProcessor({ exporter, ...limits });
     return {
       take: (span) => processor.onEnd(new ExportedSpan(span, resource, scope)),
       shutdown: () => processor.shutdown(),
     };
-  });
+  };
+  const sinks = await Promise.all(exporters.map(sinkOf));
   const [only] = sinks;
   if (only && sinks.length === 1) return only;
   return {
@@ -94,21 +104,20 @@ export function createSpanSink(
   };
 }
 
-/** Sends encoded spans through the SDK's exporter, with its retries and settings. */
-function encodedSink(origin: SpanOrigin, limits: BatchLimits, clock: Clock, onExport: OnExport): SpanSink {
-  const exporter = new OTLPExporterBase<Uint8Array>(
-    createOtlpHttpExportDelegate(
-      convertLegacyHttpOptions({}, 'TRACES', 'v1/traces', { 'Content-Type': 'application/x-protobuf' }),
-      {
-        serializeRequest: (batch) => batch,
-        deserializeResponse: (data) => ProtobufTraceSerializer.deserializeResponse(data),
-      },
-      'otlp_http_span_exporter',
-      // Disables the exporter's metrics about itself, which are not used.
-      { name: 'span', countItems: () => 0 },
-      undefined,
-    ),
-  );
+/** Spans that are encoded already. */
+const ENCODED = {
+  serializeRequest: (batch: Uint8Array) => batch,
+  deserializeResponse: (data: Uint8Array) => ProtobufTraceSerializer.deserializeResponse(data),
+};
+
+/** Sends encoded spans through the SDK's exporter, with its settings. */
+function encodedSink(
+  exporter: OTLPExporterBase<Uint8Array>,
+  origin: SpanOrigin,
+  limits: BatchLimits,
+  clock: Clock,
+  onExport: OnExport,
+): SpanSink {
   const send = (batch: Uint8Array): Promise<void> =>
     new Promise((resolve) => {
       exporter.export(batch, (result) => {
@@ -141,20 +150,21 @@ export interface MetricSink {
 }
 
 /** Creates the exporters of metrics. @param since - when the counters began, wall clock. */
-export function createMetricSink(
+export async function createMetricSink(
   { exporters, protocol, temporality }: SignalSettings,
   options: SdkOptions,
   since: number,
   onExport: OnExport,
-): MetricSink {
+): Promise<MetricSink> {
   const resource = createResource(options.version);
   const scope = { name: SCOPE_NAME, version: options.version };
   const startTime = toHrTime(since);
   const deltas = temporality === 'delta' ? new MetricDeltas(startTime) : undefined;
+  const { clock, connectCollector } = options;
+  const target = { signal: 'metrics', protocol, clock, connectCollector } as const;
+  const serializer = protocol === 'http/json' ? JsonMetricsSerializer : ProtobufMetricsSerializer;
   const otlp = exporters.includes('otlp')
-    ? protocol === 'http/json'
-      ? new JsonMetricExporter()
-      : new ProtobufMetricExporter()
+    ? await createOtlpExporter<ResourceMetrics, unknown>(target, serializer)
     : undefined;
   return {
     async send(metrics, now) {

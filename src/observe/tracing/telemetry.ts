@@ -10,6 +10,7 @@ import { settleWithin } from '../../core/time/waits.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
+import type { ConnectCollector } from './otlp-transport.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { createSampler } from './sampler.ts';
 import type { MetricSink, SpanSink } from './sdk.ts';
@@ -29,6 +30,8 @@ export interface TelemetryOptions {
   readonly version: string;
   readonly events: Events;
   readonly clock: Clock;
+  /** Loads what connects to the collector. */
+  readonly loadConnect: () => Promise<ConnectCollector>;
 }
 
 export interface Telemetry {
@@ -58,8 +61,8 @@ class RunningTelemetry implements Telemetry {
   readonly #calls = new RecentCalls();
   #pending: FinishedSpan[] = [];
   #sink: SpanSink | undefined;
-  #isLoaded = false;
   #loading: Promise<void> | undefined;
+  #loaded: Promise<void> | undefined;
   #metrics: (() => Metrics) | undefined;
   #metricSink: MetricSink | undefined;
   #sending: Promise<void> | undefined;
@@ -147,23 +150,24 @@ class RunningTelemetry implements Telemetry {
     }).then(() => this.#load());
   }
 
-  async #load(): Promise<void> {
-    const { env, version, events, clock } = this.#options;
-    if (this.#isLoaded) return;
+  /** Once, however many wait for it. */
+  #load(): Promise<void> {
+    this.#loaded ??= this.#loadSdk();
+    return this.#loaded;
+  }
+
+  async #loadSdk(): Promise<void> {
+    const { env, version, events, clock, loadConnect } = this.#options;
+    const { traces, metrics } = this.#settings;
     try {
-      const { createMetricSink, createSpanSink } = await import('./sdk.ts');
-      if (this.#isLoaded) return;
-      this.#isLoaded = true;
+      const [sdk, connectCollector] = await Promise.all([import('./sdk.ts'), loadConnect()]);
       const print = (line: string): void => void process.stderr.write(`${this.#redactor.clean(line)}\n`);
-      const { traces, metrics } = this.#settings;
-      if (traces) {
-        this.#sink = createSpanSink(traces, { env, version, clock, print }, (failure) =>
-          this.#report('traces', failure),
-        );
-      }
+      const options = { env, version, clock, print, connectCollector };
+      if (traces)
+        this.#sink = await sdk.createSpanSink(traces, options, (failure) => this.#report('traces', failure));
       for (const span of this.#pending.splice(0)) this.#sink?.take(span);
       if (metrics && this.#metrics) {
-        this.#metricSink = createMetricSink(metrics, { env, version, clock, print }, this.#since, (failure) =>
+        this.#metricSink = await sdk.createMetricSink(metrics, options, this.#since, (failure) =>
           this.#report('metrics', failure),
         );
         this.#sendLater();
