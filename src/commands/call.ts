@@ -20,7 +20,8 @@ import { fail, failureOf, wantsJson } from './failure.ts';
 import { writeOutput } from './output-file.ts';
 import { ProgressLine } from './progress-line.ts';
 import { type Binary, binaryOf, contentOf, resultText } from './result-text.ts';
-import { followTask, isTaskMissing, needsTask, taskOf } from './task.ts';
+import { isTaskMissing, needsTask, taskOf } from './task.ts';
+import { answerOfTask } from './task-answer.ts';
 import { failList, listTools, namedEntries } from './tool-list.ts';
 import { failUnknownTool, toolHint } from './tools.ts';
 import { withServer } from './with-server.ts';
@@ -46,7 +47,7 @@ export function problems(args: Arguments): readonly string[] {
 
 /** Calls one tool and prints its result. */
 export async function run(context: CommandContext): Promise<number> {
-  const { args, stderr, signal } = context;
+  const { args, stderr } = context;
   const given = await givenArguments(context);
   if (typeof given === 'number') return given;
   const progress = new ProgressLine(stderr);
@@ -67,13 +68,9 @@ export async function run(context: CommandContext): Promise<number> {
         const { text, tool } = typeof prepared === 'string' ? { text: prepared, tool: undefined } : prepared;
         const answer = await callTool(client, { name, text, tool });
         const task = taskOf(answer);
-        const onStatus = ({ status, statusMessage }: JsonObject): void =>
-          progress.show({
-            message: typeof statusMessage === 'string' ? statusMessage : `task ${String(status)}`,
-          });
-        const last = task ? await followTask(client, task, { signal, onStatus }) : answer;
+        const last = task ? await answerOfTask(context, client, task, progress) : answer;
         progress.clear();
-        return await report(context, client, last);
+        return typeof last === 'number' ? last : await report(context, client, last);
       } finally {
         progress.clear();
       }

@@ -9,7 +9,7 @@ import {
 } from '../core/jsonrpc/message.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
-import { abortable } from '../core/time/waits.ts';
+import { abortable, sleep } from '../core/time/waits.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';
@@ -30,6 +30,8 @@ const NO_HANDSHAKE_CODES: readonly unknown[] = [-32020, -32022, METHOD_NOT_FOUND
 const MAX_TIMER_MS = 2_147_483_647;
 /** Text, because some servers treat a progress token of 0 as no token. */
 const PROGRESS_TOKEN = 'call';
+/** The extension that lets a server of 2026-07-28 answer a call with a task. */
+const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 /** The commands show every result as the server sent it, valid or not. */
 const ANY_RESULT = {
   '~standard': { version: 1, vendor: 'mcp-sigv4-proxy', validate: (value: unknown) => ({ value }) },
@@ -60,6 +62,8 @@ export class CommandClient {
   readonly #interrupted = new AbortController();
   #client: Client | undefined;
   #transport: ProxyTransport | undefined;
+  /** The `_meta` of each request of the stateless era; undefined in a session. */
+  #envelope: JsonObject | undefined;
 
   constructor(deps: CommandClientDeps) {
     const { settings, signal, clock = systemClock, events = new Events() } = deps;
@@ -93,7 +97,7 @@ export class CommandClient {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (!this.#client || !this.#transport) throw new TypeError('a request before open()');
     this.#transport.lastResponse = undefined;
-    return this.#responseAfter(method, this.#client.request({ method, params }, ANY_RESULT, this.#options()));
+    return this.#responseAfter(method, this.#send(method, params, this.#options()));
   }
 
   /**
@@ -107,10 +111,23 @@ export class CommandClient {
     return this.request('tools/call', { name, arguments: {}, ...(asTask ? { task: {} } : {}), _meta });
   }
 
-  /** Sends a request although the command was interrupted, within the drain time. Never throws. */
-  async requestAtEnd(method: string, params: JsonObject): Promise<void> {
+  /**
+   * Sends a request although the command was interrupted, within the drain time. Never throws.
+   * @returns true if the server accepted it.
+   */
+  async requestAtEnd(method: string, params: JsonObject): Promise<boolean> {
     const timeout = this.#settings.drainTimeout * 1_000;
-    await this.#client?.request({ method, params }, ANY_RESULT, { timeout }).catch(() => undefined);
+    const { clock = systemClock } = this.#deps;
+    const answered = new AbortController();
+    const accepted = this.#send(method, params, { timeout }).then(
+      () => true,
+      () => false,
+    );
+    const late = sleep(clock, timeout, answered.signal).then(
+      () => false,
+      () => false,
+    );
+    return Promise.race([accepted, late]).finally(() => answered.abort());
   }
 
   /** Ends the session with the server, within the drain time. Never throws. */
@@ -124,8 +141,23 @@ export class CommandClient {
   async #connect(mode: VersionNegotiationMode): Promise<Response> {
     this.#deps.signal.throwIfAborted();
     // Loaded here: serving never needs it, and doctor reports its first checks before.
-    const { Client, ProtocolError } = await import('./sdk-client.ts');
-    const client = new Client(CLIENT_INFO, { capabilities: {}, versionNegotiation: { mode } });
+    const {
+      CLIENT_CAPABILITIES_META_KEY,
+      CLIENT_INFO_META_KEY,
+      Client,
+      PROTOCOL_VERSION_META_KEY,
+      ProtocolError,
+    } = await import('./sdk-client.ts');
+    const isStateless = mode !== 'legacy';
+    const capabilities = isStateless ? { extensions: { [TASKS_EXTENSION]: {} } } : {};
+    this.#envelope = isStateless
+      ? {
+          [PROTOCOL_VERSION_META_KEY]: STATELESS_REVISION,
+          [CLIENT_INFO_META_KEY]: CLIENT_INFO,
+          [CLIENT_CAPABILITIES_META_KEY]: capabilities,
+        }
+      : undefined;
+    const client = new Client(CLIENT_INFO, { capabilities, versionNegotiation: { mode } });
     client.fallbackRequestHandler = async ({ method, params }) => {
       const message = isObject(params) && typeof params.message === 'string' ? params.message : '';
       const isQuestion = method === 'elicitation/create';
@@ -142,6 +174,13 @@ export class CommandClient {
     this.#client = client;
     this.#transport = transport;
     return this.#responseAfter('the first request', client.connect(transport, this.#options()));
+  }
+
+  async #send(method: string, params: JsonObject, options: RequestOptions): Promise<unknown> {
+    // The SDK's client has no tasks in this era, and refuses these methods.
+    if (this.#envelope && method.startsWith('tasks/'))
+      return this.#transport?.request(method, { ...params, _meta: this.#envelope });
+    return this.#client?.request({ method, params }, ANY_RESULT, options);
   }
 
   /** Waits for the SDK; then returns what the server sent, also where the SDK finds it invalid. */

@@ -1,6 +1,6 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
 import { memberAt, spliceText } from '../core/jsonrpc/json-spans.ts';
-import { type Id, idKey, isObject, type Response } from '../core/jsonrpc/message.ts';
+import { type Id, idKey, isObject, type JsonObject, type Response } from '../core/jsonrpc/message.ts';
 import { readMessages } from '../core/jsonrpc/parse.ts';
 import type { McpProxy } from '../proxy.ts';
 
@@ -22,6 +22,9 @@ export class ProxyTransport implements Transport {
   readonly #connection: ReturnType<McpProxy['connect']>;
   readonly #drainMs: number;
   readonly #methods = new Map<string, string>();
+  /** Called with the response to the request that `request` sent. */
+  readonly #settled = new Map<string, (response: Response) => void>();
+  #sent = 0;
   #closing: Promise<void> | undefined;
 
   constructor(proxy: McpProxy, { drainMs }: { readonly drainMs: number }) {
@@ -35,6 +38,20 @@ export class ProxyTransport implements Transport {
   async send(message: JSONRPCMessage): Promise<void> {
     if ('method' in message && 'id' in message) this.#methods.set(idKey(message.id), message.method);
     this.#connection.receive(this.#textOf(message));
+  }
+
+  /**
+   * Sends a request that the SDK's client refuses to send. `lastResponse` then holds the response.
+   * @throws if the response is an error.
+   */
+  async request(method: string, params: JsonObject): Promise<void> {
+    this.#sent += 1;
+    // The SDK numbers its requests.
+    const id = `command-${this.#sent}`;
+    const answered = new Promise<Response>((resolve) => this.#settled.set(idKey(id), resolve));
+    this.#connection.receive(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+    const { outcome } = await answered;
+    if (outcome === 'error') throw new Error(`the server refused ${method}`);
   }
 
   /** Waits for requests in flight, for at most the drain time. Never throws. */
@@ -61,6 +78,13 @@ export class ProxyTransport implements Transport {
   }
 
   #respond(response: Response, id: Id): void {
+    const settle = this.#settled.get(idKey(id));
+    if (settle) {
+      this.#settled.delete(idKey(id));
+      this.lastResponse = response;
+      settle(response);
+      return;
+    }
     const method = this.#methods.get(idKey(id));
     if (method === undefined) return;
     this.#methods.delete(idKey(id));

@@ -10,7 +10,13 @@ export interface PassedRequest {
   readonly url: string;
   readonly connection: number;
   readonly verification: Verification;
+  /** The MCP method of the request; undefined for a response and for GET and DELETE. */
+  readonly rpcMethod: string | undefined;
 }
+
+/** The method of a message stands near its start in what clients send. */
+const rpcMethodIn = (body: Buffer): string | undefined =>
+  /"method":"([^"]+)"/.exec(body.subarray(0, 1_000).toString('utf8'))?.[1];
 
 /** Headers that speak about one hop only, or that the server behind has no use for. */
 const isDropped = (name: string): boolean =>
@@ -75,7 +81,8 @@ export class VerifyingProxy {
     const body = await readBody(incoming);
     const verification = verifyIncoming(incoming, body, this.#verify);
     const { method = '', url = '', socket } = incoming;
-    this.requests.push({ method, url, connection: this.connections.ordinal(socket), verification });
+    const connection = this.connections.ordinal(socket);
+    this.requests.push({ method, url, connection, verification, rpcMethod: rpcMethodIn(body) });
     if (!verification.ok) {
       answerRefused(response, verification);
       return;

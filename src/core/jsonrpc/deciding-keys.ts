@@ -30,6 +30,7 @@ const PARAMS: Readonly<Record<string, readonly string[]>> = {
   'tasks/list': ['cursor'],
   'tasks/get': ['taskId'],
   'tasks/result': ['taskId'],
+  'tasks/update': ['taskId', 'inputResponses'],
   'tasks/cancel': ['taskId'],
   'logging/setLevel': ['level'],
   'subscriptions/listen': ['notifications'],
