@@ -59,6 +59,7 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'listener.leaving': 'info',
   'worker.started': 'info',
   'worker.ended': 'info',
+  'worker.hung': 'error',
   'worker.died': 'error',
   'client.refused': 'warn',
   'tool.call-refused': 'warn',

@@ -21,6 +21,8 @@ export type ToWorker =
   | { readonly type: 'stop' }
   /** The reaction to SIGHUP. */
   | { readonly type: 'renew' }
+  /** Answer with a `pong`. */
+  | { readonly type: 'ping' }
   /** Answer with a `reply`. */
   | { readonly type: 'query'; readonly id: number; readonly what: WorkerQuery }
   | { readonly type: 'fact'; readonly fact: PeerFact }
@@ -38,6 +40,7 @@ export type ToPrimary =
   | { readonly type: 'listening'; readonly url: string }
   /** The primary process forwards it to all other workers. */
   | { readonly type: 'fact'; readonly fact: PeerFact }
+  | { readonly type: 'pong' }
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
   /** Everything that a worker has measured, when it ends. */
   | { readonly type: 'last-report'; readonly report: WorkerReport }

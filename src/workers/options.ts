@@ -13,7 +13,7 @@ export const workersOptions = {
       value === 'auto' || (/^[1-9]\d{0,2}$/.test(value) && Number(value) <= MAX_WORKERS)
         ? undefined
         : `must be an integer from 1 to ${MAX_WORKERS}, or auto`,
-    help: 'number of processes that serve --listen; auto = one for each processor. A process that dies is replaced. All processes share --rate-limit and --max-concurrent, and divide the other limits',
+    help: 'number of processes that serve --listen; auto = one for each processor. A process that dies or hangs is replaced. All processes share --rate-limit and --max-concurrent, and divide the other limits',
   }),
 } as const;
 

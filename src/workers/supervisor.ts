@@ -1,8 +1,9 @@
 import type { Events } from '../core/pipeline/events.ts';
-import type { Clock, Timer } from '../core/time/clock.ts';
+import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
 import type { SendMessage, ToPrimary, ToWorker } from './messages.ts';
 import { decideRestart, NO_STARTS, type StartRecord } from './restarts.ts';
 import type { WorkerPlace } from './worker-settings.ts';
+import { MAX_SILENCE_MS, WorkerWatch } from './worker-watch.ts';
 
 /** How a process has ended. */
 export interface WorkerExit {
@@ -55,12 +56,13 @@ export interface WorkerSlot {
 const STOP_MS = 500;
 
 /**
- * Starts the workers, replaces those that die, and ends when all have ended. The first one starts
- * alone, so that an address that cannot be used is reported once.
+ * Starts the workers, replaces those that die or hang, and ends when all have ended. The first one
+ * starts alone, so that an address that cannot be used is reported once.
  */
 export class Supervisor {
   readonly #deps: SupervisorDeps;
   readonly #slots: readonly WorkerSlot[];
+  readonly #watch: WorkerWatch<WorkerSlot>;
   #leaving: Extract<ToWorker, { readonly type: 'leave' }> | undefined;
   #url: string | undefined;
   #code = 0;
@@ -78,6 +80,7 @@ export class Supervisor {
       record: NO_STARTS,
       restart: undefined,
     }));
+    this.#watch = new WorkerWatch(deps.clock, this.#slots, (slot) => this.#onHung(slot));
     this.over = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -99,6 +102,7 @@ export class Supervisor {
   start(): void {
     const [first] = this.#slots;
     if (first) this.#fork(first);
+    this.#watch.start();
   }
 
   /** Lets all workers drain. */
@@ -156,7 +160,8 @@ export class Supervisor {
   #receive(slot: WorkerSlot, message: ToPrimary): void {
     if (message.type === 'joined') {
       if (this.#leaving) slot.process?.send(this.#leaving);
-    } else if (message.type === 'listening') this.#onListening(slot, message.url);
+    } else if (message.type === 'pong') this.#watch.receive(slot);
+    else if (message.type === 'listening') this.#onListening(slot, message.url);
     this.#deps.onMessage(slot, message);
   }
 
@@ -171,12 +176,19 @@ export class Supervisor {
     for (const other of this.#slots) if (other !== slot) this.#fork(other);
   }
 
+  #onHung({ index, process }: WorkerSlot): void {
+    const message = `Worker ${index} has not answered for ${toSeconds(MAX_SILENCE_MS)} s, and is killed.`;
+    this.#deps.events.emit({ type: 'worker.hung', worker: index, workerPid: process?.pid, message });
+    process?.kill();
+  }
+
   #onExit(slot: WorkerSlot, exit: WorkerExit): void {
     const { clock, events, onEnded, report } = this.#deps;
     const workerPid = slot.process?.pid;
     const run = { listened: slot.listens, aliveMs: clock.monotonic() - slot.startedAt };
     slot.process = undefined;
     slot.listens = false;
+    this.#watch.receive(slot);
     onEnded(slot);
     if (this.#leaving) {
       this.#code = Math.max(this.#code, codeOf(exit));

@@ -147,6 +147,9 @@ export class Worker {
         case 'fact':
           this.#learn(message.fact);
           break;
+        case 'ping':
+          this.#send({ type: 'pong' });
+          break;
         case 'query':
           void this.#answer(message.id, message.what);
           break;

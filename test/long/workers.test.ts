@@ -212,6 +212,55 @@ describe('a worker that dies', () => {
   });
 });
 
+describe('a worker that hangs', () => {
+  const HUNG = { timeout: 90_000 };
+
+  it('a stopped worker is killed and replaced, its calls in flight end, and no other call does', async () => {
+    const gate = makeGate();
+    const { url, bin, server, pids } = await startWorkers({
+      behaviour: async ({ rpc }, response) => {
+        if (rpc.id === 'flying') await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
+      },
+    });
+    const connections = await connectToBoth(url);
+    const flying = connections.map((ask) => ask({ body: call('flying') }));
+    const outcomes = Promise.allSettled(flying);
+    await server.until((requests) => requests.length === 4);
+    process.kill(pids[0] ?? 0, 'SIGSTOP');
+    // The system gives one of these connections to the stopped worker, which cannot accept it.
+    const ids = [0, '', -1, 3];
+    const answers = ids.map((id) => send(url, { body: call(id) }));
+    await expect.poll(() => logged(bin, 'worker.hung'), HUNG).toHaveLength(1);
+    expect(logged(bin, 'worker.hung')).toMatchObject([
+      { worker: 0, workerPid: pids[0], message: 'Worker 0 has not answered for 15 s, and is killed.' },
+    ]);
+    expect((await Promise.all(answers)).map(({ status, json }) => [status, json.id])).toEqual(
+      ids.map((id) => [200, id]),
+    );
+    // Its connections are closed only by its end.
+    await untilLogged(bin, 'worker.died', 1);
+    gate.open();
+    expect((await outcomes).map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    await untilLogged(bin, 'listener.opened', 3);
+    expect(logged(bin, 'worker.started').map(({ worker }) => worker)).toEqual([0, 1, 0]);
+    await connectToBoth(url);
+    expect(server.requests.filter(({ rpc }) => rpc.id === 'flying')).toHaveLength(2);
+  }, 120_000);
+
+  it('a pause of all processes that is longer than the time limit kills no worker', async () => {
+    const { url, bin, pids } = await startWorkers();
+    const all = [bin.child.pid ?? 0, ...pids];
+    // The workers are stopped first and continued last: the primary process sees the longest silence.
+    for (const pid of all.toReversed()) process.kill(pid, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 17_000));
+    for (const pid of all) process.kill(pid, 'SIGCONT');
+    await connectToBoth(url);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect([...logged(bin, 'worker.hung'), ...logged(bin, 'worker.died')]).toEqual([]);
+  }, 120_000);
+});
+
 describe('the limits of --workers', () => {
   it('two workers with --rate-limit 10 pass 10 requests per second together', async () => {
     const [rate, burst] = [10, 5];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Events } from '../../src/core/pipeline/events.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import type { ToWorker } from '../../src/workers/messages.ts';
 import { Supervisor, type WorkerObserver } from '../../src/workers/supervisor.ts';
 import type { WorkerPlace } from '../../src/workers/worker-settings.ts';
@@ -7,7 +7,10 @@ import { FakeClock } from '../support/fake-clock.ts';
 
 interface FakeWorker extends WorkerObserver {
   readonly place: WorkerPlace;
+  /** Without pings. */
   readonly received: ToWorker['type'][];
+  /** Does not answer pings. */
+  hangs: boolean;
   listen(): void;
 }
 
@@ -16,18 +19,26 @@ function setUp(count = 2) {
   const workers: FakeWorker[] = [];
   const reports: string[] = [];
   const killed: number[] = [];
+  const events = new Events();
+  const logged: ProxyEvent[] = [];
+  events.subscribe((event) => logged.push(event), { detailed: false, secrets: false });
   const supervisor = new Supervisor({
     count,
     clock,
-    events: new Events(),
+    events,
     fork: (place, observer) => {
       const received: ToWorker['type'][] = [];
       const at = workers.length;
       const listen = () => observer.onMessage({ type: 'listening', url: 'http://127.0.0.1:8080/mcp' });
-      workers.push({ ...observer, place, received, listen });
+      const worker = { ...observer, place, received, listen, hangs: false };
+      workers.push(worker);
       return {
         pid: at,
-        send: (message) => received.push(message.type) > 0,
+        send: ({ type }) => {
+          if (type !== 'ping') received.push(type);
+          else if (!worker.hangs) setImmediate(() => observer.onMessage({ type: 'pong' }));
+          return true;
+        },
         kill: () => void killed.push(at),
       };
     },
@@ -43,7 +54,7 @@ function setUp(count = 2) {
     if (!found) throw new Error(`there is no worker ${at}`);
     return found;
   };
-  return { clock, supervisor, workers, worker, reports, killed };
+  return { clock, supervisor, workers, worker, reports, killed, logged };
 }
 
 describe('the supervisor of workers', () => {
@@ -109,5 +120,29 @@ describe('the supervisor of workers', () => {
     expect(killed).toEqual([]);
     await clock.advance(1);
     expect(killed).toEqual([0, 1]);
+  });
+
+  it('the supervisor kills a worker that hangs, names it in the log, and replaces it', async () => {
+    const { worker, workers, clock, killed, logged } = setUp();
+    worker(0).listen();
+    worker(1).listen();
+    await clock.advance(10_000);
+    worker(1).hangs = true;
+    await clock.advance(16_000);
+    expect(killed).toEqual([1]);
+    expect(logged.filter(({ type }) => type === 'worker.hung')).toEqual([
+      {
+        type: 'worker.hung',
+        worker: 1,
+        workerPid: 1,
+        message: 'Worker 1 has not answered for 15 s, and is killed.',
+      },
+    ]);
+    worker(1).onExit({ code: null, signal: 'SIGKILL' });
+    await clock.advance(100);
+    expect(workers).toHaveLength(3);
+    expect(worker(2).place.index).toBe(1);
+    await clock.advance(60_000);
+    expect(killed).toEqual([1]);
   });
 });

@@ -79,10 +79,12 @@ export type ProxyEvent =
   | { type: 'listener.not-ready'; reason: string; message: string }
   | { type: 'listener.ready' }
   | { type: 'listener.leaving'; delayMs: number }
-  /** The primary process of --workers emits these three; `worker` is the index from 0. */
+  /** The primary process of --workers emits these four; `worker` is the index from 0. */
   | { type: 'worker.started'; worker: number; workerPid: number | undefined }
   /** It drained and ended without an order of the primary process. */
   | { type: 'worker.ended'; worker: number; workerPid: number | undefined; message: string }
+  /** It does not answer, and is killed. */
+  | { type: 'worker.hung'; worker: number; workerPid: number | undefined; message: string }
   | { type: 'worker.died'; worker: number; workerPid: number | undefined; message: string }
   | {
       type: 'message.received';
