@@ -41,16 +41,18 @@ interface LimitsValues {
   readonly limits: string | undefined;
   readonly rateLimit: number | undefined;
   readonly maxConcurrent: number | undefined;
+  readonly identityMap: string | undefined;
 }
 
 /** The rules over several options of the limits. Pure. */
 export function limitsProblems(
-  { limits, rateLimit, maxConcurrent }: LimitsValues,
+  { limits, rateLimit, maxConcurrent, identityMap }: LimitsValues,
   from: Readonly<Record<string, string>>,
 ): string[] {
   if (rateLimit !== undefined || maxConcurrent !== undefined) return [];
-  const given = [limits === undefined ? undefined : (from.limits ?? '--limits'), from.limitKey];
-  return given
+  // The rules of the map may have limits.
+  const needsLimit = limits !== undefined && identityMap === undefined;
+  return [needsLimit ? (from.limits ?? '--limits') : undefined, from.limitKey]
     .filter((name) => name !== undefined)
     .map((name) => `${name} needs a limit: set --rate-limit, --max-concurrent or both`);
 }
