@@ -18,7 +18,7 @@ import { ChangeStreams } from './core/tools/change-streams.ts';
 import { OperatingRegions } from './endpoint/operating-region.ts';
 import type { LoginOffer } from './layers/login-elicitation/login-elicitation.ts';
 import { metadata, readMetadata } from './layers/metadata.ts';
-import type { RetryDeps } from './layers/retry/retry.ts';
+import type { RetryDeps } from './layers/retry/retried-call.ts';
 import type { ToolCacheDeps } from './layers/tool-cache/tool-cache.ts';
 import { ProxyLimits } from './limit-wiring.ts';
 import type { LimitKeyDeps } from './limits/keyed-limiters.ts';

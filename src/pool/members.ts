@@ -169,35 +169,33 @@ export class PoolMembers<T> {
     const room = use === 'primary' ? 0 : 1;
     const touch = use !== 'probe';
     member.leases += room;
+    member.uses++;
     if (use === 'call') member.borrowed++;
     if (touch) this.#touch(member);
     // A probe keeps its place in the order.
     if (use === 'call' && member.leases >= this.#deps.limits.callsPerItem) this.#order.remove(member);
-    const unuse = this.hold(member);
-    let held = true;
-    return {
-      item: member.item,
-      openedAt: member.openedAt,
-      release: (how) => {
-        if (!held) return;
-        held = false;
-        member.leases -= room;
-        if (touch) this.#touch(member);
-        if (how !== 'ok') this.retire(member, how);
-        else member.healthyAt = this.#deps.clock.monotonic();
-        unuse();
-      },
-    };
+    return new MemberLease(this, member, use);
+  }
+
+  /** Ends a lease. */
+  return(member: PoolMember<T>, use: LeaseUse, how: LeaseOutcome): void {
+    if (use !== 'primary') member.leases--;
+    if (use !== 'probe') this.#touch(member);
+    if (how !== 'ok') this.retire(member, how);
+    else member.healthyAt = this.#deps.clock.monotonic();
+    this.#unuse(member);
+  }
+
+  #unuse(member: PoolMember<T>): void {
+    member.uses--;
+    if (member.uses === 0 && member.state === 'leaving') this.close(member);
+    this.#deps.onReleased(member);
   }
 
   /** Keeps it from being closed until the returned function is called, once. */
   hold(member: PoolMember<T>): () => void {
     member.uses++;
-    return () => {
-      member.uses--;
-      if (member.uses === 0 && member.state === 'leaving') this.close(member);
-      this.#deps.onReleased(member);
-    };
+    return () => this.#unuse(member);
   }
 
   /** Stops leasing the item and closes it after its last lease. */
@@ -241,5 +239,33 @@ export class PoolMembers<T> {
     member.usedAt = this.#deps.clock.monotonic();
     member.usedNumber = ++this.#uses;
     if (member.state === 'serving') this.#order.touch(member);
+  }
+}
+
+/** A class, because each call that waits holds a lease: closures would take twice the memory. */
+class MemberLease<T> implements SessionLease<T> {
+  readonly #members: PoolMembers<T>;
+  readonly #member: PoolMember<T>;
+  readonly #use: LeaseUse;
+  #held = true;
+
+  constructor(members: PoolMembers<T>, member: PoolMember<T>, use: LeaseUse) {
+    this.#members = members;
+    this.#member = member;
+    this.#use = use;
+  }
+
+  get item(): T {
+    return this.#member.item;
+  }
+
+  get openedAt(): number {
+    return this.#member.openedAt;
+  }
+
+  release(how: LeaseOutcome): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#members.return(this.#member, this.#use, how);
   }
 }

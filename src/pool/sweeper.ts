@@ -65,13 +65,13 @@ export class Sweeper<T> {
   /** Probes under a lease, so that the item is neither assigned nor closed meanwhile. */
   async #check(member: PoolMember<T>): Promise<void> {
     const { members, limits, clock, ending, probe, onChecked } = this.#deps;
-    const { item, release } = members.lease(member, 'probe');
+    const lease = members.lease(member, 'probe');
     const { healthy, error } = await checkHealth(
       { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock },
-      (method, signal) => probe(item, method, signal),
+      (method, signal) => probe(lease.item, method, signal),
       ending,
     );
-    if (!ending.aborted) onChecked(item, healthy, error);
-    release(healthy ? 'ok' : 'unhealthy');
+    if (!ending.aborted) onChecked(lease.item, healthy, error);
+    lease.release(healthy ? 'ok' : 'unhealthy');
   }
 }

@@ -102,3 +102,44 @@ it('a countdown returns its remaining time: less while it runs, equal while held
   expect(deadline.remainingMs).toBe(0);
   expect(new Countdown(clock, 0, () => undefined).remainingMs).toBe(Number.POSITIVE_INFINITY);
 });
+
+it('countdowns of one limit share a timer, and each ends in its time, also after a restart, a hold and a stop', async () => {
+  const clock = new FakeClock();
+  const ended: string[] = [];
+  const start = (name: string) =>
+    new Countdown(clock, 1_000, () => ended.push(`${name} ${clock.monotonic()}`));
+  const first = start('first');
+  await clock.advance(100);
+  const second = start('second');
+  const third = start('third');
+  const fourth = start('fourth');
+  expect(clock.timers).toBe(1);
+  await clock.advance(100);
+  first.restart();
+  second.stop();
+  const release = third.hold();
+  expect(clock.timers).toBe(1);
+  await clock.advance(50);
+  release();
+  await clock.advance(10_000);
+  expect(ended).toEqual(['fourth 1100', 'third 1150', 'first 1200']);
+  expect(fourth.remainingMs).toBe(0);
+  expect(clock.timers).toBe(0);
+});
+
+it('the end of a countdown may start and stop others of the same limit', async () => {
+  const clock = new FakeClock();
+  const ended: number[] = [];
+  const next = new Countdown(clock, 1_000, () => ended.push(-1));
+  const again = (): void => {
+    ended.push(clock.monotonic());
+    next.stop();
+    if (ended.length < 3) new Countdown(clock, 1_000, again);
+  };
+  next.restart();
+  new Countdown(clock, 1_000, again);
+  next.restart();
+  await clock.advance(10_000);
+  expect(ended).toEqual([1_000, 2_000, 3_000]);
+  expect(clock.timers).toBe(0);
+});

@@ -64,7 +64,7 @@ describe('resize', () => {
     await settle();
     // One of the four was unused; two of the three leased ones go when they return.
     expect([rig.pool.count, rig.closed.length]).toEqual([3, 1]);
-    for (const { release } of leases) release('ok');
+    for (const lease of leases) lease.release('ok');
     await settle();
     expect([rig.pool.count, rig.pool.size, rig.faults]).toEqual([1, 1, []]);
   });
@@ -76,7 +76,7 @@ describe('resize', () => {
     const waiting = rig.pool.lease(new AbortController().signal);
     await settle();
     expect(rig.pool.waiting).toBe(1);
-    for (const { release } of leases) release('ok');
+    for (const lease of leases) lease.release('ok');
     (await waiting).release('ok');
     await settle();
     expect([rig.pool.count, rig.pool.size]).toEqual([1, 1]);
@@ -87,7 +87,7 @@ describe('resize', () => {
     const leases = [await rig.lease(), await rig.lease()];
     rig.pool.resize({ min: 1, max: 1 });
     rig.pool.resize({ min: 2, max: 2 });
-    for (const { release } of leases) release('ok');
+    for (const lease of leases) lease.release('ok');
     await settle();
     expect([rig.pool.count, rig.closed]).toEqual([2, []]);
   });

@@ -1,7 +1,8 @@
 import type { Call, Reply } from '../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { ToolCatalog } from '../../src/core/tools/catalog.ts';
-import { type RetryDeps, retry } from '../../src/layers/retry/retry.ts';
+import type { RetryDeps } from '../../src/layers/retry/retried-call.ts';
+import { retry } from '../../src/layers/retry/retry.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type MadeCall, makeCall, requestOf } from './make-call.ts';
 

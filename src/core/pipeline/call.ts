@@ -256,19 +256,19 @@ export function withPass(call: Call, pass: HttpContext['pass']): Call {
 }
 
 /**
- * The call with an `emit` that first shows each message to `onMessage`.
+ * The call with another `emit`.
  * @param pass - replaces the `pass` of the HTTP context.
  */
-export const tapEmit = (
-  call: Call,
-  onMessage: (message: Message, origin: Origin) => void,
-  pass?: HttpContext['pass'],
-): Call =>
+export const withEmit = (call: Call, emit: Emit, pass?: HttpContext['pass']): Call =>
   copyOf(call, {
     message: call.message,
-    emit: (message, origin) => {
-      onMessage(message, origin);
-      return call.emit(message, origin);
-    },
+    emit,
     httpContext: pass && call.httpContext ? contextWithPass(call.httpContext, pass) : call.httpContext,
+  });
+
+/** The call with an `emit` that first shows each message to `onMessage`. */
+export const tapEmit = (call: Call, onMessage: (message: Message, origin: Origin) => void): Call =>
+  withEmit(call, (message, origin) => {
+    onMessage(message, origin);
+    return call.emit(message, origin);
   });

@@ -35,6 +35,19 @@ export const systemClock: Clock = {
   schedule(ms, fire, { keepAlive = true } = {}) {
     const timer = setTimeout(fire, Math.min(Math.max(0, ms), MAX_TIMER_MS));
     if (!keepAlive) timer.unref();
-    return { cancel: () => clearTimeout(timer) };
+    return new SystemTimer(timer);
   },
 };
+
+/** A class, because thousands of calls may wait, each with a timer or two. */
+class SystemTimer implements Timer {
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(timeout: NodeJS.Timeout) {
+    this.#timeout = timeout;
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
+}

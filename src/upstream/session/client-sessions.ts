@@ -9,7 +9,12 @@ import { withoutDuplicates } from './dedupe-notifications.ts';
 import { LATE_ANSWER_MS, Opener, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import { Session } from './session.ts';
-import { ClientSessionPool, type ClientSessionPoolDeps, type SendCall } from './session-pool.ts';
+import {
+  ClientSessionPool,
+  type ClientSessionPoolDeps,
+  type PoolOwner,
+  type SendCall,
+} from './session-pool.ts';
 
 export interface ClientSessionsDeps extends ClientSessionPoolDeps {
   /** Awaited before a call is re-sent. */
@@ -24,7 +29,7 @@ export interface ClientSessionsDeps extends ClientSessionPoolDeps {
  * The sessions of one client with one profile. For other profiles than the default, the first is
  * opened when a call needs it, as the client opened its own.
  */
-export class ClientSessions {
+export class ClientSessions implements PoolOwner {
   readonly #deps: ClientSessionsDeps;
   /** The part of the client's state that a new session needs. */
   readonly clientState: ClientState;
@@ -110,6 +115,7 @@ export class ClientSessions {
       opening,
       follows: this.#deps.primary !== undefined,
       replaces: this.#pool?.hasSessions ?? false,
+      owner: this,
     });
   }
 
@@ -126,26 +132,31 @@ export class ClientSessions {
   }
 
   /** Sends the call, and again on a new session where the server has lost the first. */
-  async sendCall(call: Call, send: SendCall): Promise<Reply> {
+  sendCall(call: Call, send: SendCall): Promise<Reply> {
     const { session, beforeResend } = this.#deps;
-    const resends = new Resends(session.clock, call, beforeResend);
-    for (;;) {
-      const pool = this.#pool;
-      if (!pool) return this.#sendUnopened(call, send, resends);
-      try {
-        const reply = await pool.sendCall(call, send, resends);
-        if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.#applyToAll(call, reply);
-        return reply;
-      } catch (error) {
-        // The pool was closed because the client initialized again: use the new one.
-        const isReplaced = this.#pool !== pool && !this.#closed && !call.signal.aborted;
-        if (!isReplaced || !isShuttingDown(error)) throw error;
-      }
-    }
+    return this.#sendOnPool(call, send, new Resends(session.clock, call, beforeResend));
+  }
+
+  #sendOnPool(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
+    return this.#pool?.sendCall(call, send, resends) ?? this.#sendUnopened(call, send, resends);
+  }
+
+  /** Called where a pool has failed a call. */
+  sendElsewhere(
+    pool: ClientSessionPool,
+    call: Call,
+    send: SendCall,
+    resends: Resends,
+    error: unknown,
+  ): Promise<Reply> {
+    // The pool was closed because the client initialized again: use the new one.
+    const isReplaced = this.#pool !== pool && !this.#closed && !call.signal.aborted;
+    if (!isReplaced || !isShuttingDown(error)) return Promise.reject(error);
+    return this.#sendOnPool(call, send, resends);
   }
 
   /** Records the client state that the server has accepted, and repeats it for other profiles. */
-  #applyToAll({ message }: Call, reply: Reply): void {
+  onAccepted({ message }: Call, reply: Reply): void {
     if (reply.kind === 'answer') this.clientState.remember(message);
     if (isProfileWide(message)) for (const follower of this.#followers) follower.#pool?.repeat(message);
   }

@@ -27,6 +27,11 @@ export class Resends {
     this.#beforeResend = beforeResend;
   }
 
+  /** True after the first attempt. */
+  get isSent(): boolean {
+    return this.#isSent;
+  }
+
   /** Called before each attempt, and awaited where it is a re-send of a request. */
   beforeAttempt(): Promise<void> | undefined {
     if (this.#isSent && this.#call.message.kind === 'request') return this.#beforeResend?.(this.#call);

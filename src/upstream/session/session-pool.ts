@@ -38,6 +38,24 @@ export interface ClientSessionPoolOptions {
   readonly follows: boolean;
   /** True where the pool is to replace one that has sessions. */
   readonly replaces: boolean;
+  readonly owner: PoolOwner;
+}
+
+/** The sessions of the client, whose pool may be replaced while a call is in flight. */
+export interface PoolOwner {
+  /** Called with the reply to a call that the server has accepted. */
+  onAccepted(call: Call, reply: Reply): void;
+  /**
+   * Sends a call that this pool has failed on the pool that has replaced it.
+   * @throws the error where no other pool is there.
+   */
+  sendElsewhere(
+    pool: ClientSessionPool,
+    call: Call,
+    send: SendCall,
+    resends: Resends,
+    error: unknown,
+  ): Promise<Reply>;
 }
 
 export type SendCall = (session: Session, call: Call) => Promise<Reply>;
@@ -57,6 +75,7 @@ export class ClientSessionPool {
   readonly #deps: ClientSessionPoolDeps;
   readonly #opener: Opener;
   readonly #pool: Pool<Session>;
+  readonly #owner: PoolOwner;
   #opening: SessionOpening;
   /** The primary session; while the pool has no primary, the last one. */
   #session: Session | undefined;
@@ -70,13 +89,17 @@ export class ClientSessionPool {
   #openingSpan: Span | undefined;
   #closing = false;
 
-  constructor(deps: ClientSessionPoolDeps, { opener, opening, follows, replaces }: ClientSessionPoolOptions) {
+  constructor(
+    deps: ClientSessionPoolDeps,
+    { opener, opening, follows, replaces, owner }: ClientSessionPoolOptions,
+  ) {
     const { limits, quota, session, openLimit = OPEN_LIMIT } = deps;
     const { clock, events } = session;
     const { profile } = session.transport;
     this.#deps = deps;
     this.#opener = opener;
     this.#opening = opening;
+    this.#owner = owner;
     this.#pool = new Pool<Session>({
       limits,
       quota,
@@ -156,15 +179,80 @@ export class ClientSessionPool {
     }
   }
 
-  /** Sends the call in a session, and in another one where the server has lost it. */
-  async sendCall(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
+  /**
+   * Sends the call in a session, and in another one where the server has lost it. Not async, as all
+   * that waits for the answer: thousands of calls may wait.
+   */
+  sendCall(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
     const { limits } = this.#deps;
-    const { clock, events } = this.#deps.session;
-    const { message } = call;
     const isSpread = Number.isFinite(limits.callsPerItem) && isSpreadCall(call);
+    try {
+      const lease = isSpread || resends.isSent ? undefined : this.#pool.leasePrimary();
+      if (lease) return this.#sendFirst(call, send, resends, lease);
+    } catch (error) {
+      return this.#sendElsewhere(error, call, send, resends);
+    }
+    return this.#sendUntilKept(call, send, resends, { isSpread, loss: undefined }).catch((error: unknown) =>
+      this.#sendElsewhere(error, call, send, resends),
+    );
+  }
+
+  /** The first attempt, on the primary session. */
+  #sendFirst(call: Call, send: SendCall, resends: Resends, lease: SessionLease<Session>): Promise<Reply> {
+    resends.beforeAttempt();
+    let sent: Promise<Reply>;
+    try {
+      sent = send(lease.item, call);
+    } catch (error) {
+      sent = Promise.reject(error);
+    }
+    return sent.then(
+      (reply) => {
+        this.#answered(call, lease.item, reply);
+        lease.release('ok');
+        return reply;
+      },
+      (error: unknown) => {
+        const isLost = isSessionLost(error);
+        if (isLost) this.#tracing(call, () => this.#lose(lease.item, { byCaller: true }));
+        lease.release('ok');
+        return isLost
+          ? this.#sendAfter(error, call, send, resends)
+          : this.#sendElsewhere(error, call, send, resends);
+      },
+    );
+  }
+
+  async #sendAfter(loss: unknown, call: Call, send: SendCall, resends: Resends): Promise<Reply> {
+    try {
+      await resends.waitAfter(loss);
+      return await this.#sendUntilKept(call, send, resends, { isSpread: false, loss });
+    } catch (error) {
+      return this.#sendElsewhere(error, call, send, resends);
+    }
+  }
+
+  #answered(call: Call, session: Session, reply: Reply): void {
+    if (reply.kind === 'answer' && reply.message.outcome !== 'result') return;
+    this.repeat(call.message, session);
+    this.#owner.onAccepted(call, reply);
+  }
+
+  /** @throws the error, unless the client's sessions have another pool for the call. */
+  #sendElsewhere(error: unknown, call: Call, send: SendCall, resends: Resends): Promise<Reply> {
+    return this.#owner.sendElsewhere(this, call, send, resends, error);
+  }
+
+  /** Sends the call on one session after the other, until one is not lost. */
+  async #sendUntilKept(
+    call: Call,
+    send: SendCall,
+    resends: Resends,
+    { isSpread, loss }: { readonly isSpread: boolean; loss: unknown },
+  ): Promise<Reply> {
+    const { clock, events } = this.#deps.session;
     // Only a spread call compares it.
     let since = isSpread ? clock.monotonic() : 0;
-    let loss: unknown;
     for (;;) {
       const isReported = isSpread && events.observesCalls;
       const asked = isReported ? clock.monotonic() : 0;
@@ -180,7 +268,7 @@ export class ClientSessionPool {
         const turn = resends.beforeAttempt();
         if (turn) await turn;
         const reply = await send(session, call);
-        if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.repeat(message, session);
+        this.#answered(call, session, reply);
         return reply;
       } catch (error) {
         if (!isSessionLost(error)) {

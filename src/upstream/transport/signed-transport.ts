@@ -20,7 +20,7 @@ import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
 import { ExchangeReports } from './exchange-reports.ts';
-import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
+import { type HedgedAttempt, hedge, maxIdleMsOf } from './hedge.ts';
 import { beginHttpSpan } from './http-span.ts';
 import { readLostSession } from './lost-session.ts';
 import { foreignSession, toTransportError } from './transport-errors.ts';
@@ -112,18 +112,21 @@ export interface OpenedExchange {
   readonly sessionId: string | undefined;
 }
 
-/** The inputs of one attempt. */
-interface AttemptContext {
-  readonly credentials: Credential | undefined;
-  readonly offsetMs: number;
+/** One attempt: its connection, and the inputs of its signature. */
+class Attempt {
+  /** 1 for the first. */
+  readonly number: number;
+  /** The connection of the response: that of the hedge, where it answers first. */
+  lease: Lease;
+  credentials: Credential | undefined = undefined;
+  offsetMs = 0;
   /** Headers that the affinity adds. */
-  readonly added: Readonly<Record<string, string>> | undefined;
-}
+  added: Readonly<Record<string, string>> | undefined = undefined;
 
-/** A response with what signed its request. */
-interface SentAttempt extends OpenedExchange {
-  readonly credentials: Credential | undefined;
-  readonly offsetMs: number;
+  constructor(number: number, lease: Lease) {
+    this.number = number;
+    this.lease = lease;
+  }
 }
 
 /**
@@ -242,54 +245,85 @@ export class SignedTransport {
     request: TransportRequest,
     remedies: AvailableRemedies,
     refreshed: Credential | undefined,
-    attempt: number,
+    number: number,
   ): Promise<OpenedExchange> {
-    return this.#tryOnce(request, remedies, refreshed, attempt).then((sent) => {
-      if (!sent) return this.#tryUntilDone(request, remedies, refreshed, attempt + 1);
-      const { response, credentials, offsetMs } = sent;
-      if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
-      const { observer } = request;
-      const isFinal = !couldBeRefusal(response.status);
-      if (isFinal || (!credentials && !this.#options.authorizer.learnsFromRefusal))
-        return reportOpened(observer, sent);
-      return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
-        next
-          ? this.#tryUntilDone(request, remedies, next.credentials, attempt + 1)
-          : reportOpened(observer, sent),
-      );
-    });
+    const { signal } = request;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
+    const lease = this.#tryLease(request, wanted);
+    if (lease) return this.#tryOn(new Attempt(number, lease), request, remedies, refreshed);
+    return this.#waitForConnection(request, wanted).then((granted) =>
+      this.#tryOn(new Attempt(number, granted), request, remedies, refreshed),
+    );
   }
 
-  /** One attempt. @returns undefined where another one is needed, on a new connection. */
-  async #tryOnce(
+  /** Makes one attempt, and others after it while a cause of its failure can be removed. */
+  #tryOn(
+    attempt: Attempt,
     request: TransportRequest,
     remedies: AvailableRemedies,
     refreshed: Credential | undefined,
-    attempt: number,
-  ): Promise<SentAttempt | undefined> {
-    const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
-    request.signal.throwIfAborted();
-    let lease = this.#tryLease(request, wanted) ?? (await this.#waitForConnection(request, wanted));
+  ): Promise<OpenedExchange> {
     request.record?.endConnectionWait(this.#options.clock);
+    let sending: Promise<Incoming>;
     try {
-      const resolving = refreshed ?? this.#credentials(request);
-      const credentials =
-        resolving instanceof Promise ? await this.#awaitCredentials(request, lease, resolving) : resolving;
-      const context = this.#contextFor(request, credentials);
-      let response: Incoming;
-      if (isHedged(request, lease)) {
-        const won = await this.#hedged(request, lease, context, attempt);
-        lease = won.lease;
-        response = won.response;
-      } else response = await this.#send(request, lease, context, attempt);
-      const learning = this.#learn(request, context, response);
-      // The next request must carry the cookies.
-      if (learning) await learning.catch(() => undefined);
-      return this.#sentAttempt(request, context, response, lease);
+      sending = this.#begin(request, attempt, refreshed);
     } catch (error) {
-      this.#judgeFailure(request, remedies, lease, error);
-      return undefined;
+      sending = Promise.reject(error);
     }
+    return sending.then(
+      (response) => {
+        const learning = this.#learn(request, attempt, response);
+        const judge = (): OpenedExchange | Promise<OpenedExchange> =>
+          this.#judge(this.#sentAttempt(request, attempt, response), request, remedies, attempt);
+        // The next request must carry the cookies.
+        return learning ? learning.then(judge, judge) : judge();
+      },
+      (error: unknown) => {
+        this.#judgeFailure(request, remedies, attempt.lease, error);
+        return this.#tryUntilDone(request, remedies, refreshed, attempt.number + 1);
+      },
+    );
+  }
+
+  #begin(request: TransportRequest, attempt: Attempt, refreshed: Credential | undefined): Promise<Incoming> {
+    const resolving = refreshed ?? this.#credentials(request);
+    return resolving instanceof Promise
+      ? this.#awaitCredentials(request, attempt.lease, resolving).then((credentials) =>
+          this.#sendAs(credentials, request, attempt),
+        )
+      : this.#sendAs(resolving, request, attempt);
+  }
+
+  #sendAs(
+    credentials: Credential | undefined,
+    request: TransportRequest,
+    attempt: Attempt,
+  ): Promise<Incoming> {
+    this.#setContext(attempt, request, credentials);
+    return isHedged(request, attempt.lease)
+      ? this.#hedged(request, attempt)
+      : this.#send(request, attempt.lease, attempt, attempt.number);
+  }
+
+  /** Returns the response where it is final; else sends again where a remedy is there. */
+  #judge(
+    sent: OpenedExchange,
+    request: TransportRequest,
+    remedies: AvailableRemedies,
+    { credentials, offsetMs, number }: Attempt,
+  ): OpenedExchange | Promise<OpenedExchange> {
+    const { status } = sent.response;
+    if (credentials && status < 400) this.#timeRefusedAt = undefined;
+    const { observer } = request;
+    const isFinal = !couldBeRefusal(status);
+    if (isFinal || (!credentials && !this.#options.authorizer.learnsFromRefusal))
+      return reportOpened(observer, sent);
+    return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
+      next
+        ? this.#tryUntilDone(request, remedies, next.credentials, number + 1)
+        : reportOpened(observer, sent),
+    );
   }
 
   #tryLease(request: TransportRequest, wanted: Wanted): Lease | undefined {
@@ -301,21 +335,23 @@ export class SignedTransport {
   }
 
   /** @throws ProxyError session-lost, where the request does not admit who would sign it. */
-  #contextFor(
+  #setContext(
+    attempt: Attempt,
     { admits, affinity, headers }: TransportRequest,
     credentials: Credential | undefined,
-  ): AttemptContext {
+  ): void {
     const principal = credentials?.principal;
     for (const watcher of this.#watchers) watcher(principal);
     if (admits?.(principal) === false) throw foreignSession(this.profile);
-    const added = affinity?.headersFor(principal, this.#options.headers(), headers);
+    attempt.added = affinity?.headersFor(principal, this.#options.headers(), headers);
+    attempt.credentials = credentials;
     // Captured for this attempt: another call may learn a new offset meanwhile.
-    return { credentials, offsetMs: this.#clockOffsetMs, added };
+    attempt.offsetMs = this.#clockOffsetMs;
   }
 
   #learn(
     { affinity, headers }: TransportRequest,
-    { credentials, added }: AttemptContext,
+    { credentials, added }: Attempt,
     response: Incoming,
   ): Promise<void> | undefined {
     return affinity?.learn(credentials?.principal, response, headers, added);
@@ -323,10 +359,9 @@ export class SignedTransport {
 
   #sentAttempt(
     request: TransportRequest,
-    { credentials, offsetMs, added }: AttemptContext,
+    { credentials, added, lease }: Attempt,
     response: Incoming,
-    lease: Lease,
-  ): SentAttempt {
+  ): OpenedExchange {
     return {
       response,
       lease,
@@ -335,8 +370,6 @@ export class SignedTransport {
       providerName: credentials?.providerName,
       skewMs: this.#skewOf(response),
       sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
-      credentials,
-      offsetMs,
     };
   }
 
@@ -353,27 +386,24 @@ export class SignedTransport {
   /**
    * Sends on a connection that may be dead, and also on a new one if no response begins in time.
    */
-  async #hedged(
-    request: TransportRequest,
-    lease: Lease,
-    context: AttemptContext,
-    attempt: number,
-  ): Promise<HedgeResult> {
+  async #hedged(request: TransportRequest, attempt: Attempt): Promise<Incoming> {
     const { clock, events, profile, lanes } = this.#options;
+    const { lease, number } = attempt;
     const sentAt = clock.monotonic();
-    const first: HedgedAttempt = { lease, answer: this.#send(request, lease, context, attempt) };
+    const first: HedgedAttempt = { lease, answer: this.#send(request, lease, attempt, number) };
     const won = await hedge(first, {
       clock,
       signal: request.signal,
       afterMs: request.hedgeAfterMs,
-      send: (other) => this.#send(request, other, context, attempt + 1),
+      send: (other) => this.#send(request, other, attempt, number + 1),
     });
     if (won.lease !== lease) {
+      attempt.lease = won.lease;
       // Connections that were idle as long may be dead too.
       for (const each of Object.values(lanes)) each.closeIdle(sentAt);
       events.emit({ type: 'connection.silent', profile, lane: request.lane });
     } else if (won.contested) request.observer.onAttempt(lease);
-    return won;
+    return won.response;
   }
 
   #waitForConnection(request: TransportRequest, wanted: Wanted): Promise<Lease> {
@@ -450,12 +480,7 @@ export class SignedTransport {
     return current instanceof Promise ? endWith(span, current) : current;
   }
 
-  #send(
-    request: TransportRequest,
-    lease: Lease,
-    context: AttemptContext,
-    attempt: number,
-  ): Promise<Incoming> {
+  #send(request: TransportRequest, lease: Lease, context: Attempt, attempt: number): Promise<Incoming> {
     const now = (): Promise<Incoming> => this.#sendSigned(request, lease, context, attempt);
     // A FIN that has arrived must be seen before a request that must not be sent twice. undici
     // yields one turn on an idle connection, which suffices; right after a response, one more turn
@@ -463,12 +488,7 @@ export class SignedTransport {
     return lease.justAnswered && !request.idempotent ? nextTurn().then(now) : now();
   }
 
-  #sendSigned(
-    request: TransportRequest,
-    lease: Lease,
-    context: AttemptContext,
-    attempt: number,
-  ): Promise<Incoming> {
+  #sendSigned(request: TransportRequest, lease: Lease, context: Attempt, attempt: number): Promise<Incoming> {
     const body = request.body === undefined ? undefined : Buffer.from(request.body);
     const signed = this.#sign(request, body, context);
     return signed instanceof Promise
@@ -479,7 +499,7 @@ export class SignedTransport {
   #dispatch(
     request: TransportRequest,
     lease: Lease,
-    { added }: AttemptContext,
+    { added }: Attempt,
     signed: SignedHeaders,
     body: Buffer | undefined,
     attempt: number,
@@ -506,7 +526,7 @@ export class SignedTransport {
   #sign(
     { method, target = this.#options.target, contentType: type = 'application/json' }: TransportRequest,
     body: Buffer | undefined,
-    { credentials, offsetMs }: AttemptContext,
+    { credentials, offsetMs }: Attempt,
   ): SignedHeaders | Promise<SignedHeaders> {
     const { authorizer, clock } = this.#options;
     const contentType = body ? type : undefined;
