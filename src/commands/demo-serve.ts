@@ -1,7 +1,7 @@
 import { systemClock } from '../core/time/clock.ts';
 import { startDemoEndpoint } from '../demo/endpoint.ts';
 import type { DemoFault } from '../demo/fault-plan.ts';
-import { shellWord } from './shell-word.ts';
+import { shellVariable } from './shell-word.ts';
 
 export interface DemoServeOptions {
   readonly write: (text: string) => void;
@@ -23,7 +23,7 @@ export async function serveDemo({ write, port, faults, signal }: DemoServeOption
     MCP_PROXY_SERVICE: endpoint.service,
     MCP_PROXY_REGION: endpoint.region,
   };
-  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shellWord(value)}\n`);
+  const lines = Object.entries(variables).map(([name, value]) => `${shellVariable(name, value)}\n`);
   write(
     `# An MCP endpoint that accepts only signed requests runs at ${endpoint.url} until Ctrl-C.\n` +
       (faults.length > 0 ? `# It simulates: ${faults.join(', ')}.\n` : '') +

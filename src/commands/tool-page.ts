@@ -91,7 +91,7 @@ function limitsOf(schema: JsonObject): string[] {
   ].map((limit) => firstLine(limit));
 }
 
-/** A call with an example value for each required argument, ready for a POSIX shell. */
+/** A call with an example value for each required argument, ready for the user's shell. */
 function exampleCall(name: string, properties: readonly SchemaProperty[], root: unknown): string {
   const pairs = properties
     .filter(({ required }) => required)

@@ -62,7 +62,7 @@ export class Desk {
 
   /** Returns the output of the agent when it runs in the project. */
   async run(...args: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(this.#program, args, {
+    const { stdout, stderr } = await promisify(execFile)(this.#program, args, {
       cwd: join(this.#home, 'project'),
       env: {
         HOME: this.#home,
@@ -73,12 +73,14 @@ export class Desk {
         HTTP_PROXY: 'http://127.0.0.1:9',
         NO_PROXY: '127.0.0.1,localhost',
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+        GEMINI_CLI_TRUST_WORKSPACE: 'true',
         OPENCODE_DISABLE_AUTOUPDATE: '1',
         OPENCODE_DISABLE_MODELS_FETCH: '1',
         OPENCODE_DISABLE_DEFAULT_PLUGINS: '1',
       },
     });
-    return stripVTControlCharacters(stdout);
+    // Gemini CLI prints its list on stderr.
+    return stripVTControlCharacters(`${stdout}${stderr}`);
   }
 
   clear(): Promise<void> {

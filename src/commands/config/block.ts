@@ -2,7 +2,7 @@ import type { Arguments } from '../../config/argv.ts';
 import { urlHost } from '../../core/http/listen-address.ts';
 import type { Settings } from '../../settings.ts';
 import { PACKAGE_NAME } from '../../version.ts';
-import { shellWord } from '../shell-word.ts';
+import { shellLine } from '../shell-word.ts';
 import {
   CLIENT_FORMATS,
   type ClientFormat,
@@ -64,7 +64,7 @@ export async function configBlock(
   const { name = DEFAULT_NAME } = target;
   const parts = settings.servesStdio
     ? stdioParts(format, args, settings, target)
-    : httpParts(format, settings, name);
+    : httpParts(format, settings, target);
   const { entry, placeholders, notes, addLine } = parts;
   const edits = [...(format.more?.(placeholders) ?? []), { path: [...format.root, name], value: entry }];
   return {
@@ -120,7 +120,7 @@ function stdioParts(format: ClientFormat, args: Arguments, settings: Settings, t
   return {
     entry: format.stdio(server, name),
     placeholders: placeholderVariables(launch),
-    addLine: line.map(shellWord).join(' '),
+    addLine: shellLine(line, target.platform),
     notes: [
       ...(settings.lazy ? [] : [LAZY_NOTE]),
       ...(settings.defaultProfile === '' && 'AWS_ACCESS_KEY_ID' in launch.env
@@ -139,7 +139,11 @@ function launcherOf({ platform, executable }: ConfigTarget): readonly string[] {
 
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::', '*'];
 
-function httpParts(format: ClientFormat, settings: Settings, name: string): Parts {
+function httpParts(
+  format: ClientFormat,
+  settings: Settings,
+  { name = DEFAULT_NAME, platform }: ConfigTarget,
+): Parts {
   const { listener } = settings;
   if (!format.http || !listener || 'socketPath' in listener.address)
     throw new TypeError(`${format.title} connects to no URL`);
@@ -159,7 +163,7 @@ function httpParts(format: ClientFormat, settings: Settings, name: string): Part
   return {
     entry: format.http(server, name),
     placeholders: hasToken ? [TOKEN_VARIABLE] : [],
-    addLine: line.map(shellWord).join(' '),
+    addLine: shellLine(line, platform),
     notes: ['The proxy has to run already, with these options: the client does not start it.'],
   };
 }

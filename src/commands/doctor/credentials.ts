@@ -5,7 +5,7 @@ import type { Settings } from '../../settings.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
 import { PACKAGE_NAME } from '../../version.ts';
 import { profileText, providerText } from '../credential-names.ts';
-import { shellWord } from '../shell-word.ts';
+import { shellLine } from '../shell-word.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Observations } from './observations.ts';
 
@@ -100,7 +100,7 @@ function renewalOf(providerName: string, profile: string): string {
     case 'web-identity':
       return 'The platform renews these credentials: check its agent and its metadata service';
     default:
-      return `Run '${[...programWords(PACKAGE_NAME), 'login', ...(profile === '' ? [] : [profile])].map(shellWord).join(' ')}'`;
+      return `Run '${shellLine([...programWords(PACKAGE_NAME), 'login', ...(profile === '' ? [] : [profile])])}'`;
   }
 }
 

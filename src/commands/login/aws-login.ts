@@ -7,7 +7,7 @@ import { type CommandContext, printError } from '../command.ts';
 import { profileText, providerText } from '../credential-names.ts';
 import { EXIT_FAILED } from '../exit-codes.ts';
 import { fail } from '../failure.ts';
-import { shellWord } from '../shell-word.ts';
+import { shellLine } from '../shell-word.ts';
 
 /** The exit code of shells for a command that does not exist. */
 const EXIT_NOT_FOUND = 127;
@@ -37,7 +37,7 @@ async function runAws(context: CommandContext, commandOf: typeof loginCommand): 
     );
     return 0;
   }
-  stderr.write(`$ ${command.map(shellWord).join(' ')}\n`);
+  stderr.write(`$ ${shellLine(command)}\n`);
   return runInTerminal(command, context);
 }
 
