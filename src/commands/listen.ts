@@ -89,6 +89,7 @@ export async function listen(
     onHandshakeFailed: (from, message) =>
       events.emit({ type: 'client.handshake-failed', address: from, message }),
     onDisconnected: (from) => events.emit({ type: 'client.disconnected', address: from }),
+    onSessionEnded: (reason, ageMs) => events.emit({ type: 'client.session-ended', reason, ageMs }),
   }).catch((error: unknown) => {
     const where = 'socketPath' in address ? address.socketPath : `${address.host}:${address.port}`;
     throw new Error(`cannot listen on ${where}: ${causeText(error)}. Name another address with --listen.`);

@@ -110,6 +110,7 @@ export async function createListener(options: CreateListenerOptions = {}): Promi
       unreadyReason: async () => undefined,
       onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
       onDisconnected: (address) => events.emit({ type: 'client.disconnected', address }),
+      onSessionEnded: (reason, ageMs) => events.emit({ type: 'client.session-ended', reason, ageMs }),
     });
     return listenerOf({
       proxy,

@@ -51,6 +51,7 @@ export const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> =
   'proxy.draining': 'info',
   'client.gone': 'info',
   'client.disconnected': 'info',
+  'client.session-ended': 'debug',
   'listener.tokens-read': 'info',
   'listener.opened': 'info',
   'status.opened': 'info',

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { CloudWatchStandIn } from '../support/cloudwatch-stand-in.ts';
 import { FaultServer } from '../support/fault-server.ts';
 import { type Fault, seededRandom } from '../support/faults.ts';
+import { openSession, startListener } from '../support/listening.ts';
 import { OtlpReceiver } from '../support/otlp-receiver.ts';
 import { startWithStatus, total } from '../support/status-run.ts';
 
@@ -128,10 +129,25 @@ it('Prometheus, the OTLP receiver and CloudWatch report exactly the counts of th
     ]).toEqual([outcome, count, count]);
   }
   expect(metric('mcp.server.operation.duration')).toBe(outcomes.length);
+  expect(metric('mcp.server.session.duration', { 'network.transport': 'pipe' })).toBe(1);
 
   // Traces: each request of a call, and of a session that a call opened.
   const traced = served.filter(({ what }) => what === 'tools/call' || what === 'initialize').length;
   expect(receiver.spans.filter(({ name }) => name === 'POST')).toHaveLength(traced);
   expect(receiver.spans.filter(({ kind }) => kind === 2)).toHaveLength(outcomes.length);
   expect(receiver.spans.filter(({ name }) => name === 'session.create')).toHaveLength(opened - 1);
+});
+
+it('a session of a listener client is measured when its client closes it', async () => {
+  const [server, receiver] = await Promise.all([FaultServer.start(), OtlpReceiver.start()]);
+  const { bin, ask } = await startListener(server.url, { env: receiver.env });
+  const headers = await openSession(ask);
+  expect((await ask({ method: 'DELETE', headers })).status).toBeLessThan(300);
+  bin.kill('SIGTERM');
+  expect(await bin.exit()).toEqual({ code: 0, signal: null });
+  const durations = receiver.points.filter(({ name }) => name === 'mcp.server.session.duration');
+  expect(durations.map(({ attributes, value, unit }) => [attributes, value, unit])).toEqual([
+    [{ 'network.transport': 'pipe' }, 0, 's'],
+    [{ 'network.transport': 'tcp' }, 1, 's'],
+  ]);
 });

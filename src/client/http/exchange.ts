@@ -4,6 +4,7 @@ import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.ts';
 import type { Caller } from './route.ts';
+import type { SessionAges } from './session-ages.ts';
 import type { SessionUsers } from './session-users.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
@@ -30,6 +31,7 @@ const ROOM = Promise.resolve();
 export interface ServerExchangeDeps {
   /** Undefined where callers have no names. */
   readonly sessions?: SessionUsers | undefined;
+  readonly ages: SessionAges;
   readonly clock: Clock;
   readonly unread: UnreadAnswers;
   /** Names of headers that are forwarded in addition to the default ones. */
@@ -44,6 +46,8 @@ export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
   readonly caller: Caller;
   readonly #sessions: SessionUsers | undefined;
+  readonly #ages: SessionAges;
+  readonly #method: string | undefined;
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
@@ -68,9 +72,11 @@ export class ServerExchange implements HttpExchange {
     request: IncomingMessage,
     response: ServerResponse,
     caller: Caller,
-    { clock, unread, forwarded, sessions }: ServerExchangeDeps,
+    { clock, unread, forwarded, sessions, ages }: ServerExchangeDeps,
   ) {
     this.#sessions = sessions;
+    this.#ages = ages;
+    this.#method = request.method;
     this.caller = caller;
     this.headers = pickRequestHeaders(request.headers, forwarded);
     this.#forwarded = forwarded;
@@ -105,6 +111,7 @@ export class ServerExchange implements HttpExchange {
   begin(head: HttpFacts): BodySink {
     const response = this.#response;
     this.#sessions?.recordAnswer(head, this.headers, this.caller.token);
+    this.#ages.recordAnswer(head, this.headers, this.#method);
     if (!response.destroyed) {
       const headers = pickResponseHeaders(head, this.#forwarded);
       if (this.#origin !== undefined) Object.assign(headers, corsHeaders(this.#origin));

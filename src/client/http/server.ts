@@ -31,6 +31,7 @@ import type { ListenerSettings } from './options.ts';
 import { CLOSE_MS, OwnResponses, type RefusedRequest } from './own-responses.ts';
 import { countHostHeaders, pathOf, shareOfCaller } from './request-head.ts';
 import type { Caller, HttpHandlers, Route } from './route.ts';
+import { SessionAges, type SessionEnd } from './session-ages.ts';
 import { SessionUsers } from './session-users.ts';
 import { acceptTls } from './tls-connections.ts';
 import type { TlsMaterial } from './tls-files.ts';
@@ -69,6 +70,8 @@ export interface HttpListenerOptions
   readonly onHandshakeFailed?: (address: string, cause: string) => void;
   /** Called with the address of each connection that is closed to make room. */
   readonly onDisconnected: (address: string) => void;
+  /** Called at the end of each session of a client. */
+  readonly onSessionEnded: (reason: SessionEnd, ageMs: number) => void;
 }
 
 /** Serves Streamable HTTP: admits or rejects requests and passes them to the handlers. */
@@ -106,6 +109,11 @@ export class HttpListener {
     });
     this.#exchangeDeps = {
       sessions: this.#sessions,
+      ages: new SessionAges({
+        clock: options.clock,
+        peers: options.peers,
+        onEnded: options.onSessionEnded,
+      }),
       clock: options.clock,
       unread: new UnreadAnswers(),
       forwarded: options.forwardedHeaders,

@@ -57,6 +57,8 @@ export type ProxyEvent =
     }
   /** To make room for clients: it had no request that was let in, or none under way. */
   | { type: 'client.disconnected'; address: string }
+  /** A session of a client of the listener. `lost`: the server does not know it any more. */
+  | { type: 'client.session-ended'; reason: 'closed' | 'lost'; ageMs: number }
   | {
       type: 'tool.call-refused';
       profile: string;

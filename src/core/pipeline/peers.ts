@@ -25,6 +25,8 @@ export type PeerFact =
   | { readonly fact: 'progress'; readonly client: string; readonly token: Id }
   /** The session belongs to this token or user. */
   | { readonly fact: 'owner'; readonly session: string; readonly user: string }
+  /** The server has opened the session for a client. `at`: wall clock. */
+  | { readonly fact: 'began'; readonly session: string; readonly at: number }
   /** The first cookies or routing ids that the server has set for the session. */
   | { readonly fact: 'affinity'; readonly session: string; readonly affinity: SharedAffinity };
 

@@ -32,6 +32,14 @@ export function createMetrics() {
       },
       OPERATION_BOUNDS,
     ),
+    serverSession: histogram(
+      {
+        name: 'mcp_server_session_duration_seconds',
+        help: 'Duration of sessions of clients when they ended.',
+        labels: ['network_transport'],
+      },
+      OPERATION_BOUNDS,
+    ),
     calls: counter({
       name: `${P}_calls_total`,
       help: 'Requests of clients by outcome.',

@@ -45,6 +45,7 @@ export function createInitialSeries(metrics: Metrics, profiles: readonly string[
     metrics.authRejections.of(profile, 'expired');
   }
   metrics.listenerRefusals.of('client-refused');
+  for (const transport of ['pipe', 'tcp']) metrics.serverSession.of(transport);
 }
 
 /** The waits of a call, as labels. */

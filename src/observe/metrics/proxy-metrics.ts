@@ -32,6 +32,8 @@ export class ProxyMetrics implements Measured {
   readonly #redactor = new Redactor();
   readonly #process = new ProcessMetrics();
   #inFlight = 0;
+  /** When the session of the client on stdio began (monotonic). */
+  #stdioSince: number | undefined;
 
   constructor(deps: ProxyMetricsDeps) {
     this.deps = deps;
@@ -80,11 +82,14 @@ export class ProxyMetrics implements Measured {
   #countCall(record: CallRecord): void {
     const { outcome } = record;
     const series = this.#seriesOf(record.profile);
-    const tool = record.method === 'tools/call' ? this.#toolLabel(record) : '';
+    const { method } = record;
+    const tool = method === 'tools/call' ? this.#toolLabel(record) : '';
+    if (method === 'initialize' && record.transport === 'stdio' && outcome === 'ok')
+      this.#stdioSince ??= record.endedAt;
     series.countCall(record, tool);
     if (outcome === 'error') this.#addError(record, series.label, tool);
     if (record.waitedMs > 0) series.countWaits(record);
-    if (record.method === 'subscriptions/listen') return;
+    if (method === 'subscriptions/listen') return;
     const isRefused = outcome === 'error' && record.attempts === 0;
     const isError = outcome === 'error' || outcome === 'tool_error';
     this.history.add(isRefused ? undefined : record.ms / 1_000, isError, record.endedAt);
@@ -182,6 +187,12 @@ export class ProxyMetrics implements Measured {
       case 'auth.rejected':
         metrics.authRejections.of(profile, event.verdict).add();
         break;
+      case 'client.session-ended':
+        metrics.serverSession.of('tcp').observe(event.ageMs / 1_000);
+        break;
+      case 'client.gone':
+        this.#endStdioSession();
+        break;
       case 'client.refused':
         metrics.listenerRefusals.of(event.reason).add();
         break;
@@ -197,6 +208,13 @@ export class ProxyMetrics implements Measured {
         metrics.credentialResolutions.of(this.#ownProfile(event.profile), 'failed').add();
         break;
     }
+  }
+
+  #endStdioSession(): void {
+    if (this.#stdioSince === undefined) return;
+    const ms = this.deps.clock.monotonic() - this.#stdioSince;
+    this.#stdioSince = undefined;
+    this.metrics.serverSession.of('pipe').observe(ms / 1_000);
   }
 
   /** The events of credentials name the default chain in words, or by AWS_PROFILE. */

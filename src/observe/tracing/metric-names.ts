@@ -9,6 +9,7 @@ const CONVENTIONAL: Readonly<Record<string, OtelName>> = {
   mcp_client_operation_duration_seconds: { name: 'mcp.client.operation.duration', unit: 's' },
   mcp_server_operation_duration_seconds: { name: 'mcp.server.operation.duration', unit: 's' },
   mcp_client_session_duration_seconds: { name: 'mcp.client.session.duration', unit: 's' },
+  mcp_server_session_duration_seconds: { name: 'mcp.server.session.duration', unit: 's' },
   process_cpu_seconds_total: { name: 'process.cpu.time', unit: 's' },
   process_resident_memory_bytes: { name: 'process.memory.usage', unit: 'By' },
 };

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { ServerExchange } from '../../../src/client/http/exchange.ts';
+import { SessionAges } from '../../../src/client/http/session-ages.ts';
 import { UnreadAnswers } from '../../../src/client/http/unread-answers.ts';
 import { systemClock } from '../../../src/core/time/clock.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
@@ -15,6 +16,7 @@ it('many writes that wait for a slow client share one listener, and all end with
         { address: '', token: undefined, expiresAt: undefined, user: undefined },
         {
           clock: systemClock,
+          ages: new SessionAges({ clock: systemClock, onEnded: () => undefined }),
           unread: new UnreadAnswers(),
           forwarded: new Set(),
         },

@@ -38,6 +38,7 @@ export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<
     unreadyReason: async () => undefined,
     onRefused: ({ status }) => refused.push(status),
     onDisconnected: () => undefined,
+    onSessionEnded: () => undefined,
   });
   afterThisTest(async () => {
     const closed = front.close();

@@ -4,6 +4,7 @@ import { Histogram, OPERATION_BOUNDS } from '../../../src/observe/metrics/famili
 import { HISTORY_STEP_MS, HISTORY_STEPS, History } from '../../../src/observe/metrics/history.ts';
 import { MAX_TOOLS } from '../../../src/observe/metrics/labels.ts';
 import { ProxyMetrics } from '../../../src/observe/metrics/proxy-metrics.ts';
+import { otelNameOf } from '../../../src/observe/tracing/metric-names.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { requestOf } from '../../support/make-call.ts';
 
@@ -144,4 +145,44 @@ it('the history has a point for each step, also for those without a call', async
   const points = history.points();
   expect(points.map(({ callsPerSecond }) => callsPerSecond)).toEqual([0.4, 0, 0]);
   expect(points[0]).toMatchObject({ errorsPerSecond: 0.2 });
+});
+
+describe('the sessions of clients', () => {
+  it('sessions of clients are measured at their end, by transport', async () => {
+    const { clock, metrics } = startMetrics();
+    const counts = () =>
+      metrics.toPrometheus().match(/^mcp_server_session_duration_seconds_(sum|count).*$/gm) ?? [];
+    const name = 'mcp_server_session_duration_seconds';
+    const labels = (transport: string) => `{network_transport="${transport}"}`;
+    const expected = (pipe: [sum: number, count: number], tcp: [sum: number, count: number]) => [
+      `${name}_sum${labels('pipe')} ${pipe[0]}`,
+      `${name}_count${labels('pipe')} ${pipe[1]}`,
+      `${name}_sum${labels('tcp')} ${tcp[0]}`,
+      `${name}_count${labels('tcp')} ${tcp[1]}`,
+    ];
+    // A client that leaves before its initialize was answered had no session.
+    metrics.observe({ type: 'client.gone', how: 'stdin ended' });
+    expect(counts()).toEqual(expected([0, 0], [0, 0]));
+    const request = requestOf('initialize', {});
+    if (request.kind !== 'request') throw new TypeError('no request');
+    const options = { transport: 'stdio', request, client: { id: 'c' }, profile: '', clock } as const;
+    const record = new CallRecord(1, options);
+    record.end(clock);
+    metrics.observe({ type: 'call.begun', record, request, headers: undefined });
+    metrics.observe({ type: 'call.ended', record });
+    await clock.advance(2_500);
+    metrics.observe({ type: 'client.session-ended', reason: 'lost', ageMs: 7_000 });
+    metrics.observe({ type: 'client.gone', how: 'stdin ended' });
+    metrics.observe({ type: 'client.gone', how: 'SIGTERM' });
+    expect(counts()).toEqual(expected([2.5, 1], [7, 1]));
+    metrics.close();
+  });
+
+  it('OpenTelemetry gives the durations of sessions the names of its conventions', () => {
+    const named = [
+      ['mcp_client_session_duration_seconds', 'mcp.client.session.duration'],
+      ['mcp_server_session_duration_seconds', 'mcp.server.session.duration'],
+    ] as const;
+    for (const [prometheus, name] of named) expect(otelNameOf(prometheus)).toEqual({ name, unit: 's' });
+  });
 });
