@@ -45,6 +45,7 @@ describe('the files of deploy/, read by the programs that they are for', () => {
 });
 
 interface Manifest {
+  readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly annotations?: Record<string, string> };
   readonly spec: Record<string, never>;
@@ -72,6 +73,31 @@ function render(change: object): Record<string, Manifest> {
   });
   const manifests = parseAllDocuments(text).flatMap((each) => (each.toJS() as Manifest | null) ?? []);
   return Object.fromEntries(manifests.map((manifest) => [manifest.kind, manifest]));
+}
+
+/** What the compiler finds in manifests that it compares with the types of the Kubernetes API. */
+function apiProblems(manifests: readonly Manifest[]): string[] {
+  // Within the checkout, where the compiler finds the package of the types.
+  const folder = mkdtempSync(resolve('node_modules/.mcp-manifests-'));
+  afterThisTest(() => rmSync(folder, { recursive: true, force: true }));
+  const lines = manifests.map((manifest, at) => {
+    const path = manifest.apiVersion.replace('.k8s.io', '').replace(/^v1$/, 'core/v1');
+    const type = `import('kubernetes-types/${path}').${manifest.kind}`;
+    return `export const manifest${at}: ${type} = ${JSON.stringify(manifest)};`;
+  });
+  const file = join(folder, 'manifests.ts');
+  writeFileSync(file, lines.join('\n'));
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--module',
+    'esnext',
+    '--moduleResolution',
+    'bundler',
+  ];
+  const { stdout } = spawnSync('npx', ['tsc', ...options, '--ignoreConfig', file], { encoding: 'utf8' });
+  return stdout.split('\n').filter((line) => line.includes('error TS'));
 }
 
 const hasSprig =
@@ -107,6 +133,37 @@ describe.skipIf(!hasSprig)('the Helm chart', () => {
       },
     });
     expect(made.ServiceAccount?.metadata.annotations).toBeUndefined();
+  });
+
+  it('each manifest of the chart has only members of the Kubernetes API, with values of their types', () => {
+    const made = [
+      ...Object.values(render({})),
+      ...Object.values(
+        render({
+          metrics: { enabled: true, serviceMonitor: true },
+          autoscaling: { enabled: true, minReplicas: 2, maxReplicas: 4, targetCPUUtilizationPercentage: 60 },
+          networkPolicy: {
+            enabled: true,
+            from: [{ podSelector: {} }],
+            redis: [{ podSelector: {} }],
+            redisPort: 6380,
+          },
+        }),
+      ),
+    ];
+    // A kind of the Prometheus operator.
+    const manifests = made.filter(({ kind }) => kind !== 'ServiceMonitor');
+    expect(manifests.length).toBeGreaterThan(10);
+    expect(apiProblems(manifests)).toEqual([]);
+    const [deployment] = manifests.filter(({ kind }) => kind === 'Deployment');
+    const wrong = structuredClone(deployment) as unknown as {
+      spec: { replicas: unknown; template: { spec: { containers: { livenessProb?: object }[] } } };
+    };
+    wrong.spec.replicas = 'two';
+    wrong.spec.template.spec.containers[0] = { ...wrong.spec.template.spec.containers[0], livenessProb: {} };
+    const problems = apiProblems([wrong as unknown as Manifest]).join('\n');
+    expect(problems).toMatch(/'string' is not assignable to type 'number'/);
+    expect(problems).toMatch(/livenessProb\W+does not exist/);
   });
 
   it('the chart with IRSA, metrics, autoscaling, options and Redis has what each needs', () => {

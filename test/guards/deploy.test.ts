@@ -1,6 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  ECSClient,
+  RegisterTaskDefinitionCommand,
+  type RegisterTaskDefinitionCommandInput,
+} from '@aws-sdk/client-ecs';
 import { Ajv } from 'ajv';
+import { DCLinter } from 'dclint';
+import { validate as validateDockerfile } from 'dockerfile-utils';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { variableOf } from '../../src/config/option.ts';
@@ -76,6 +84,84 @@ describe('deploy/', () => {
     expect([container.user, container.readonlyRootFilesystem]).toEqual(['65532:65532', true]);
     expect(compose.services['proxy-1']).toMatchObject({ read_only: true, cap_drop: ['ALL'] });
     expect(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')).toContain('\nUSER 65532:65532\n');
+  });
+});
+
+/** Rules of style, which this repository does not follow. */
+const STYLE = [
+  'no-quotes-in-volumes',
+  'require-quotes-in-ports',
+  'service-keys-order',
+  'services-alphabetical-order',
+  'top-level-properties-order',
+];
+
+interface LintResult {
+  readonly messages: readonly { readonly rule: string; readonly message: string }[];
+}
+
+/** The reports of a linter of Compose files, which knows the schema of the Compose Specification. */
+function composeProblems(text: string): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-compose-'));
+  const path = join(folder, 'compose.yaml');
+  writeFileSync(path, text);
+  const rules = Object.fromEntries(STYLE.map((rule) => [rule, 0 as const]));
+  const linter = new DCLinter({ rules, quiet: true, debug: false, exclude: [] });
+  const results: readonly LintResult[] = linter.lintFiles([path], false);
+  rmSync(folder, { recursive: true });
+  return results.flatMap(({ messages }) => messages.map(({ rule, message }) => `${rule}: ${message}`));
+}
+
+/** The body of a request to ECS: its client leaves out what its model does not know. */
+async function sentToEcs(given: object): Promise<unknown> {
+  let body = '';
+  const client = new ECSClient({
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'AKIDTEST', secretAccessKey: 'x' },
+    maxAttempts: 1,
+    requestHandler: {
+      handle: async (request: { readonly body: unknown }) => {
+        body = new TextDecoder().decode(request.body as Uint8Array);
+        throw new Error('not sent');
+      },
+    },
+  });
+  const command = new RegisterTaskDefinitionCommand(given as RegisterTaskDefinitionCommandInput);
+  await client.send(command).catch(() => undefined);
+  return JSON.parse(body);
+}
+
+describe('the formats of deploy/', () => {
+  const composeText = read('compose.yaml');
+
+  it('compose.yaml obeys the Compose Specification and the rules of its linter', () => {
+    expect(composeProblems(composeText)).toEqual([]);
+  });
+
+  it.each([
+    ['a misspelled key', 'read_only: true', 'readonly: true'],
+    ['a value of another type', 'depends_on: [prometheus]', 'depends_on: 7'],
+    ['an image without a tag', 'haproxy:3.0-alpine', 'haproxy'],
+    ['a port that is open to the network', '"127.0.0.1:8000:8000"', '"8000:8000"'],
+  ])('the check of compose.yaml finds %s', (_what, from, to) => {
+    expect(composeText).toContain(from);
+    expect(composeProblems(composeText.replace(from, to))).not.toEqual([]);
+  });
+
+  it('the task definition has only members that ECS knows', async () => {
+    expect(await sentToEcs(task)).toEqual(task);
+    const misspelled = {
+      ...task,
+      containerDefinitions: [{ ...task.containerDefinitions[0], stopTimeOut: 1 }],
+    };
+    expect(await sentToEcs(misspelled)).not.toEqual(misspelled);
+  });
+
+  it('the Dockerfile has known instructions with valid arguments', () => {
+    const text = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
+    expect(validateDockerfile(text)).toEqual([]);
+    expect(validateDockerfile(text.replace('USER ', 'USSR '))).toHaveLength(1);
+    expect(validateDockerfile(text.replace('EXPOSE 8080', 'EXPOSE http'))).toHaveLength(1);
   });
 });
 
