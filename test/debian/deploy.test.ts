@@ -75,7 +75,7 @@ function render(change: object): Record<string, Manifest> {
   return Object.fromEntries(manifests.map((manifest) => [manifest.kind, manifest]));
 }
 
-/** What the compiler finds in manifests that it compares with the types of the Kubernetes API. */
+/** The errors of the compiler where manifests differ from the types of the Kubernetes API. */
 function apiProblems(manifests: readonly Manifest[]): string[] {
   // Within the checkout, where the compiler finds the package of the types.
   const folder = mkdtempSync(resolve('node_modules/.mcp-manifests-'));
@@ -258,7 +258,7 @@ describe.skipIf(!hasRedis || !balancerProgram('haproxy'))('docs/deploy.md', () =
     const blocks = [...page.matchAll(/^```sh trial-(\w+)\n([\s\S]*?)^```$/gm)].map(
       ([, name, body]) => [name, body] as const,
     );
-    expect(blocks.map(([name]) => name)).toEqual(['server', 'start', 'call', 'rollout']);
+    expect(blocks.map(([name]) => name)).toEqual(['server', 'start', 'call', 'rollout', 'end']);
     let script = blocks.map(([name, body]) => `echo "== ${name}"\n${body}`).join('\n');
     for (const port of ['8100', '6390', '8081', '8082', '9464', '9465', '8000']) {
       const free = await freePort();
@@ -266,25 +266,24 @@ describe.skipIf(!hasRedis || !balancerProgram('haproxy'))('docs/deploy.md', () =
       script = script.replaceAll(new RegExp(`(127\\.0\\.0\\.1:|--port )${port}\\b`, 'g'), `$1${free}`);
     }
     const folder = temporaryFolder();
-    const wait =
-      'for job in $(cat replica-1.pid); do while kill -0 $job 2>/dev/null; do sleep 0.2; done; done';
-    const proxy = `mcp-sigv4-proxy() { exec "${process.execPath}" "${BIN_PATH}" "$@"; }`;
-    const setUp = `set -eu\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nln -s "${DEPLOY}" deploy\n${proxy}`;
-    const { stdout, stderr, status } = spawnSync(
-      'bash',
-      ['-c', `${setUp}\n${script}\n${wait}\necho "== end"`],
-      {
-        cwd: folder,
-        env: { PATH: process.env.PATH, HOME: folder },
-        encoding: 'utf8',
-        timeout: 60_000,
-      },
-    );
+    // As npm installs it.
+    const bin = join(folder, 'mcp-sigv4-proxy');
+    writeFileSync(bin, `#!/bin/sh\nexec "${process.execPath}" "${BIN_PATH}" "$@"\n`);
+    chmodSync(bin, 0o755);
+    const setUp = `set -eu\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nln -s "${DEPLOY}" deploy`;
+    const wait = 'wait $(cat replica-1.pid); echo "replica ended with $?"';
+    const { stdout, stderr, status } = spawnSync('bash', ['-c', `${setUp}\n${script}\n${wait}`], {
+      cwd: folder,
+      env: { PATH: `${folder}:${process.env.PATH}`, HOME: folder },
+      encoding: 'utf8',
+      timeout: 90_000,
+    });
     expect([status, stderr.match(/error/gi)]).toEqual([0, null]);
-    const [, , call = '', rollout = ''] = stdout.split(/^== \w+$/m).slice(1);
-    expect(call).toContain('"protocolVersion"');
-    expect(call).toMatch(/mcp_sigv4_proxy_calls_total/);
-    expect(rollout.match(/"protocolVersion"/g)).toHaveLength(8);
-    expect(stdout).toContain('== end');
+    const [, , call = '', rollout = '', end] = stdout.split(/^== \w+$/m).slice(1);
+    expect(call).toMatch(/^whoami +read-only/m);
+    expect(call).toMatch(/"accessKeyId":"ASIA/);
+    expect(call).toMatch(/calls_total\{.*method="tools\/call",tool="whoami",outcome="ok"\} 1$/m);
+    expect(rollout.match(/"accessKeyId":"ASIA/g)).toHaveLength(8);
+    expect(end).toContain('replica ended with 0');
   });
 });
