@@ -191,7 +191,7 @@ export class Supervisor {
     this.#watch.receive(slot);
     onEnded(slot);
     if (this.#leaving) {
-      this.#code = Math.max(this.#code, codeOf(exit));
+      if (run.listened || !isInterrupted(exit)) this.#code = Math.max(this.#code, codeOf(exit));
       this.#finishIfOver();
       return;
     }
@@ -217,6 +217,9 @@ export class Supervisor {
 }
 
 const codeOf = ({ code }: WorkerExit): number => code ?? 1;
+
+/** A signal to the whole process group ends a worker that is starting: it has no handler yet. */
+const isInterrupted = ({ signal }: WorkerExit): boolean => signal === 'SIGINT' || signal === 'SIGTERM';
 
 const howOf = ({ code, signal }: WorkerExit): string =>
   signal === null ? `ended with exit code ${code}` : `was killed by ${signal}`;

@@ -112,6 +112,22 @@ describe('the supervisor of workers', () => {
     expect(await supervisor.over).toBe(0);
   });
 
+  it.each([
+    ['SIGINT', 0],
+    ['SIGTERM', 0],
+    ['SIGKILL', 1],
+  ])(
+    'the supervisor ends with the right code where %s ended a worker that was starting',
+    async (signal, code) => {
+      const { supervisor, worker } = setUp();
+      worker(0).listen();
+      supervisor.leave('SIGINT');
+      worker(1).onExit({ code: null, signal });
+      worker(0).onExit({ code: 0, signal: null });
+      expect(await supervisor.over).toBe(code);
+    },
+  );
+
   it('the supervisor kills a worker that does not end within the longest drain', async () => {
     const { supervisor, worker, clock, killed } = setUp();
     worker(0).listen();
