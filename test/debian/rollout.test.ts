@@ -9,17 +9,27 @@ import { ScriptedServer } from '../support/scripted-server.ts';
 import { connectClientV1 } from '../support/sdk-clients.ts';
 import { signingVerify } from '../support/signing.ts';
 import { BALANCERS, type BalancerName, balancerProgram, startDebianBalancer } from './balancers.ts';
-import { runRollouts } from './rollout.ts';
+import { type RolloutOptions, type RolloutResult, runRollouts } from './rollout.ts';
 
 /** `npm run rollouts` sets 20. */
 const ROLLOUTS = Number(process.env.ROLLOUTS ?? 1);
+
+/** `npm run rollouts` shows the numbers of each run. */
+async function run(options: RolloutOptions): Promise<RolloutResult> {
+  const result = await runRollouts(options);
+  const { calls, failed, wrong } = result;
+  const numbers = `${calls} calls, ${failed.length} failed, ${wrong.length} lost or run twice`;
+  const { balancer, signal, replacements } = options;
+  if (ROLLOUTS > 1) process.stderr.write(`${balancer}, ${replacements} replicas by ${signal}: ${numbers}\n`);
+  return result;
+}
 
 const available = BALANCERS.filter((name) => balancerProgram(name));
 
 it.each(available)(
   'behind %s, replacing both replicas with SIGTERM fails no call of SDK clients',
   async (balancer: BalancerName) => {
-    const { calls, failed, wrong, balancerErrors } = await runRollouts({
+    const { calls, failed, wrong, balancerErrors } = await run({
       balancer,
       signal: 'SIGTERM',
       replacements: 2 * ROLLOUTS,
@@ -33,7 +43,7 @@ it.each(available)(
 it.each(available)(
   'behind %s, a replica that is killed loses no call silently and none runs twice',
   async (balancer: BalancerName) => {
-    const { calls, failed, wrong } = await runRollouts({
+    const { calls, failed, wrong } = await run({
       balancer,
       signal: 'SIGKILL',
       replacements: 2 * ROLLOUTS,
