@@ -71,7 +71,7 @@ async function supervise(settings: Settings): Promise<number> {
   const report = (message: string): void => {
     process.stderr.write(plainText(`mcp-sigv4-proxy: ${message}\n`));
   };
-  const limits = new LimitServer(systemClock, count, (worker, key) =>
+  const limits = new LimitServer(systemClock, (worker, key) =>
     supervisor.slots[Number(worker)]?.process?.send({ type: 'limit.free', key }),
   );
   const supervisor = new Supervisor({

@@ -65,16 +65,18 @@ const NO_CONNECTION = /^Stream isn't writeable|^Connection is closed|^Command ab
 const numbers = (answer: unknown): number[] => (answer as unknown[]).map(Number);
 
 /** The arguments of the script for a command. */
-function argumentsOf(command: RateCommand): (string | number)[] {
+export function rateArguments(command: RateCommand): (string | number)[] {
   switch (command.name) {
     case 'take':
-      return [command.name, command.count, command.maxWaitUs, command.rejoin];
-    case 'claim':
-      return [command.name, command.reserved.readyAt, command.reserved.shift, command.maxWaitUs];
+      return [command.count, command.maxWaitUs];
+    case 'claim': {
+      const { readyAt, shift, born } = command.reserved;
+      return [readyAt, shift, born, command.maxWaitUs, Math.ceil(command.maxLateUs)];
+    }
     case 'refund':
-      return [command.name, command.count];
+      return [command.count, command.born, command.reserved ? 1 : 0];
     case 'pause':
-      return [command.name, Math.ceil(command.us)];
+      return [Math.ceil(command.us)];
   }
 }
 
@@ -115,15 +117,16 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
   connected.catch(() => undefined);
   return {
     connected: () => connected,
-    async rate(key, { ratePerSecond, burst }, command) {
-      const [name, ...rest] = argumentsOf(command);
+    async rate(key, limit, command) {
+      const { ratePerSecond, burst, configured = limit } = limit;
+      const text = `${configured.ratePerSecond}/${configured.burst}`;
       const answer = (await rate(
         [keyOf(key, 'rate')],
-        [name ?? '', ratePerSecond, burst, ...rest],
+        [command.name, ratePerSecond, burst, text, ...rateArguments(command)],
       )) as unknown[];
-      const [granted = 0, waitUs = 0, readyAt = 0, shift = 0] = numbers(answer.slice(0, 4));
-      const reserved = readyAt > 0 ? { readyAt, shift } : undefined;
-      return { granted, waitUs, reserved, otherLimit: String(answer[4] ?? '') || undefined };
+      const [granted = 0, waitUs = 0, readyAt = 0, shift = 0, born = 0] = numbers(answer.slice(0, 5));
+      const reserved = readyAt > 0 ? { readyAt, shift, born } : undefined;
+      return { granted, waitUs, reserved, born, otherLimit: String(answer[5] ?? '') || undefined };
     },
     async enter(key, { limit, leaseUs, patienceUs, more, leases }) {
       const args = ['enter', replica, limit, leaseUs, patienceUs, more ? 1 : 0, ...leases];
@@ -138,13 +141,19 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
     async quit(key) {
       await lease(leaseKeys(key), ['quit', replica]);
     },
-    async beat(ttlUs) {
-      return Number(await replicas([`${target.prefix}:replicas`], [replica, ttlUs]));
+    async beat({ ttlUs, expiresAt, minReplicas, expected, expectedForUs, usedShareOf }) {
+      const table = `${target.prefix}:{replicas}`;
+      const answer = (await replicas(
+        [`${table}:alive`, `${table}:joined`, `${table}:shares`],
+        [replica, ttlUs, Math.floor(expiresAt), minReplicas, expected, expectedForUs, usedShareOf],
+      )) as unknown[];
+      const [now = 0, divisor = 1, rank = 0, alive = 0, missing = 0, missingShare = 0] = numbers(answer);
+      return { now, replicas: divisor, rank, alive, missing, missingShare };
     },
     async probe(key) {
       const scratch = keyOf(key, 'probe');
       const keys = ['leases', 'turns', 'waiting'].map((part) => `${scratch}-${part}`);
-      await rate([`${scratch}-rate`], ['refund', 1, 1, 0]);
+      await rate([`${scratch}-rate`], ['refund', 1, 1, '', 0, 0, 0]);
       await lease(keys, ['enter', replica, 1, PROBE_LEASE_US, PROBE_LEASE_US, 1, replica]);
       await lease(keys, ['release', replica, channel, key, replica]);
       await lease(keys, ['quit', replica]);

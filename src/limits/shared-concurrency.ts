@@ -55,6 +55,8 @@ export class SharedConcurrency implements ConcurrencyLimiter {
   #poll: Timer | undefined;
   #renewal: Timer | undefined;
   #leaving: ProxyError | undefined;
+  /** How many leases the store still counts since it cannot be used, by the epoch of the link. */
+  #counted = { epoch: -1, leases: 0 };
   readonly #rejections = new RejectionCounter();
 
   constructor(deps: SharedConcurrencyDeps) {
@@ -126,7 +128,7 @@ export class SharedConcurrency implements ConcurrencyLimiter {
     const { maxConcurrent: limit, queueSize } = options;
     const granted = await link.run(key, (store) =>
       store.enter(key, {
-        limit,
+        limit: link.membership.connectedLeases(limit),
         leaseUs: LEASE_MS * 1_000,
         patienceUs: queueSize > 0 ? PATIENCE_MS * 1_000 : 0,
         more: this.#queue.size > leases.length,
@@ -134,7 +136,12 @@ export class SharedConcurrency implements ConcurrencyLimiter {
       }),
     );
     if (granted !== LOCAL) return granted;
-    const share = Math.max(1, Math.floor(limit / link.replicas));
+    if (this.#counted.epoch !== link.epoch) this.#counted = { epoch: link.epoch, leases: this.#held.size };
+    const { membership } = link;
+    // At first others may have the share; what the store has counted remains usable.
+    const share = membership.isHeld
+      ? this.#counted.leases
+      : Math.max(1, Math.floor(limit / membership.replicas));
     return Math.min(leases.length, Math.max(0, share - this.#held.size));
   }
 

@@ -3,15 +3,7 @@ import { AheadQueue, type Share } from '../core/pipeline/fair-queue.ts';
 import type { RateLimiter, RateTurn } from '../core/pipeline/limits.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
 import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
-import {
-  applyRate,
-  type BucketLimit,
-  type BucketState,
-  newBucket,
-  type RateAnswer,
-  type RateCommand,
-  type Reservation,
-} from './rate-bucket.ts';
+import type { BucketLimit, RateAnswer, RateCommand, Reservation } from './rate-bucket.ts';
 import { LOCAL, type StoreLink } from './store-link.ts';
 
 /** Longest wait. Clients time out after 60 s, and should receive the reason before. */
@@ -40,15 +32,6 @@ interface SharedRatePlace {
 }
 
 /**
- * The part of a limit that one process has while the store cannot be used. Without a burst: all
- * processes begin at the same time, right after the turns that the store gave.
- */
-export const localShare = ({ ratePerSecond }: BucketLimit, replicas: number): BucketLimit => ({
-  ratePerSecond: ratePerSecond / replicas,
-  burst: 1,
-});
-
-/**
  * A rate that replicas share. Callers wait here in their fair order; this process has at most one
  * turn reserved in the store, so that replicas take turns as well.
  */
@@ -62,13 +45,15 @@ export class SharedRate implements RateLimiter {
   /** An operation is under way, or a turn is reserved. */
   #busy = false;
   #timer: Timer | undefined;
+  /** Names the bucket that has given the last turns. */
+  #born = 0;
   /** Monotonic; the reserved turn. */
   #nextAt = 0;
   /** Monotonic; whoever came before has waited for a reserved turn. */
   #delayedAt = Number.NEGATIVE_INFINITY;
   #leaving: ProxyError | undefined;
-  /** Used while the store is not. */
-  #own: { readonly epoch: number; state: BucketState } | undefined;
+  /** Monotonic; the last local turn that was taken or reserved. */
+  #localTurnAt = Number.NEGATIVE_INFINITY;
   /** Monotonic; the end of the last pause that this process has seen. */
   #pausedUntil = 0;
 
@@ -116,7 +101,7 @@ export class SharedRate implements RateLimiter {
     if (!this.#timer) return;
     this.#timer.cancel();
     this.#timer = undefined;
-    void this.#run({ name: 'refund', count: 1 });
+    this.#refund(1, true);
   }
 
   /** Serves those who wait, until none does or the next turn is reserved. */
@@ -129,7 +114,7 @@ export class SharedRate implements RateLimiter {
   async #serve(): Promise<void> {
     while (this.waiting > 0) {
       const count = Math.min(this.waiting, MAX_TAKEN);
-      const answer = await this.#run({ name: 'take', count, maxWaitUs: MAX_WAIT_MS * 1_000, rejoin: 0 });
+      const answer = await this.#run({ name: 'take', count, maxWaitUs: MAX_WAIT_MS * 1_000 });
       this.#grant(answer.granted);
       if (answer.reserved) {
         this.#wait(answer.reserved, answer.waitUs);
@@ -145,7 +130,11 @@ export class SharedRate implements RateLimiter {
   #grant(granted: number): void {
     let left = granted;
     while (left > 0 && this.#queue.serve(({ since }) => since <= this.#delayedAt)) left--;
-    if (left > 0) void this.#run({ name: 'refund', count: left });
+    if (left > 0) this.#refund(left, false);
+  }
+
+  #refund(count: number, reserved: boolean): void {
+    void this.#run({ name: 'refund', count, born: this.#born, reserved });
   }
 
   #wait(reserved: Reservation, waitUs: number): void {
@@ -153,7 +142,7 @@ export class SharedRate implements RateLimiter {
     const ms = Math.ceil(waitUs / 1_000);
     this.#nextAt = this.clock.monotonic() + ms;
     if (this.#leaving) {
-      void this.#run({ name: 'refund', count: 1 });
+      this.#refund(1, true);
       return;
     }
     this.#refuseLate(ms);
@@ -161,20 +150,23 @@ export class SharedRate implements RateLimiter {
   }
 
   async #claim(reserved: Reservation, epoch: number): Promise<void> {
+    const { link } = this.#deps;
     this.#timer = undefined;
     this.#delayedAt = this.clock.monotonic();
-    if (epoch === this.#deps.link.epoch) {
-      if (this.waiting === 0) {
-        this.#busy = false;
-        void this.#run({ name: 'refund', count: 1 });
-        return;
-      }
-      const answer = await this.#run({ name: 'claim', reserved, maxWaitUs: MAX_PAUSE_MS * 1_000 });
-      this.#grant(answer.granted);
-      if (answer.reserved) {
-        this.#wait(answer.reserved, answer.waitUs);
-        return;
-      }
+    if (epoch === link.epoch) {
+      if (this.waiting > 0) {
+        const answer = await this.#run({
+          name: 'claim',
+          reserved,
+          maxWaitUs: MAX_PAUSE_MS * 1_000,
+          maxLateUs: link.maxLateMs * 1_000,
+        });
+        this.#grant(answer.granted);
+        if (answer.reserved) {
+          this.#wait(answer.reserved, answer.waitUs);
+          return;
+        }
+      } else this.#refund(1, true);
     }
     this.#busy = false;
     this.#pump();
@@ -192,29 +184,57 @@ export class SharedRate implements RateLimiter {
 
   /** In the store, or in this process's share where the store cannot be used. */
   async #run(command: RateCommand): Promise<RateAnswer> {
-    const { link, key, limit, onOtherLimit } = this.#deps;
+    const { link, key, limit: configured, onOtherLimit } = this.#deps;
+    let sentAt = 0;
     const answer = await link.run(key, (store) => {
-      if (command.name !== 'take' || !link.isReturning) return store.rate(key, limit, command);
-      const { name, count, maxWaitUs } = command;
-      return store.rate(key, limit, { name, count, maxWaitUs, rejoin: link.replicas });
+      sentAt = this.clock.monotonic();
+      return store.rate(key, { ...link.membership.connectedLimit(configured), configured }, command);
     });
     if (answer === LOCAL) return this.#runLocally(command);
+    this.#born = answer.born;
     if (answer.otherLimit !== undefined) onOtherLimit(answer.otherLimit);
-    return answer;
+    if (answer.granted === 0 || this.clock.monotonic() - sentAt <= link.maxLateMs) return answer;
+    // This process was paused, or the answer was: others have used the time since.
+    if (command.name === 'take') this.#refund(answer.granted, false);
+    return { ...answer, granted: 0 };
   }
 
+  /** A missed turn does not count later: the times of turns belong to the replicas in order. */
   #runLocally(command: RateCommand): RateAnswer {
     const { link, limit } = this.#deps;
-    const now = this.clock.monotonic() * 1_000;
-    if (this.#own?.epoch !== link.epoch) {
-      // Empty: the turns before came from the store.
-      const until = this.#pausedUntil * 1_000;
-      this.#own = { epoch: link.epoch, state: { ...newBucket(now, 0), until } };
+    const { membership } = link;
+    const now = this.clock.monotonic();
+    const none = { granted: 0, waitUs: 0, reserved: undefined, born: 0 };
+    switch (command.name) {
+      case 'take': {
+        const turns = membership.localTurns(limit.ratePerSecond);
+        const { period } = turns;
+        const since = Math.max(this.#localTurnAt + period / 2, this.#pausedUntil);
+        const first = membership.localTurnFrom(since, turns);
+        if (first > now) {
+          const waitUs = Math.ceil((first - now) * 1_000);
+          if (waitUs > command.maxWaitUs) return { ...none, waitUs };
+          this.#localTurnAt = first;
+          return { ...none, waitUs, reserved: { readyAt: first, shift: 0, born: 0 } };
+        }
+        const granted = Math.min(command.count, 1 + Math.floor((now - first) / period));
+        this.#localTurnAt = first + (granted - 1) * period;
+        membership.noteLocalTurn();
+        return { ...none, granted };
+      }
+      case 'claim': {
+        const { readyAt } = command.reserved;
+        const late = now - readyAt;
+        const isVoid = membership.isHeld || now < this.#pausedUntil || late > link.maxLateMs;
+        if (isVoid) return none;
+        if (late < 0) return { ...none, waitUs: -late * 1_000, reserved: command.reserved };
+        membership.noteLocalTurn();
+        return { ...none, granted: 1 };
+      }
+      case 'refund':
+      case 'pause':
+        return none;
     }
-    const own = this.#own;
-    const { state, answer } = applyRate(own.state, localShare(limit, link.replicas), command, now);
-    own.state = state;
-    return answer;
   }
 
   #foreseenMs(before: number): number {

@@ -1,12 +1,15 @@
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
+import { isReply, Membership } from './membership.ts';
 import type { LimitStore } from './store.ts';
 
 /** Time limit of one operation; after it, the call uses the local share. */
 const OPERATION_MS = 500;
 /** The first operation loads the client library and connects, possibly to several servers. */
 const FIRST_OPERATION_MS = 2_000;
+/** A round trip counts at most so much longer than the one before: a pause is none. */
+const MAX_RISE_MS = 10;
 /**
  * A timer that fires this late shows that the process was paused: the answer may have arrived.
  */
@@ -20,13 +23,9 @@ const MAX_RETRY_MS = 2_000;
  */
 const RELAPSE_MS = 10_000;
 const MAX_RELAPSE_RETRY_MS = 30_000;
-/**
- * After the store has recovered, other processes may use their local shares until their next probe.
- */
-const RETURN_MS = MAX_RETRY_MS + OPERATION_MS;
-/** A replica counts until this long after its last heartbeat. */
-const REPLICA_TTL_MS = 15_000;
-const BEAT_MS = 5_000;
+const BEAT_MS = 500;
+/** A turn that is used later than this would meet the turns of a later second. */
+const MAX_LATE_MS = 200;
 
 export interface StoreLinkDeps {
   /** Connects in the background; its commands fail while there is no connection. */
@@ -48,18 +47,19 @@ export const LOCAL = Symbol('local');
  */
 export class StoreLink {
   readonly #deps: StoreLinkDeps;
+  readonly membership: Membership;
   #store: LimitStore | undefined;
   /** Undefined before the first operation. */
   #opening: Promise<void> | undefined;
   #mode: 'new' | 'shared' | 'local' = 'new';
   /** Incremented with each change of `#mode`, which invalidates earlier reservations. */
   #epoch = 0;
-  #replicas: number;
+  /** About the shortest time of an operation. */
+  #roundTripMs = MAX_LATE_MS;
   #retryMs = RETRY_MS;
   #maxRetryMs = MAX_RETRY_MS;
   /** Monotonic; when the store became usable. */
   #sharedAt = Number.NEGATIVE_INFINITY;
-  #hasReturned = false;
   /** The key of the operation that failed: the store is usable again when that key is. */
   #failedKey = '';
   #timer: Timer | undefined;
@@ -70,24 +70,16 @@ export class StoreLink {
 
   constructor(deps: StoreLinkDeps) {
     this.#deps = deps;
-    this.#replicas = deps.minReplicas;
-  }
-
-  /** The number of processes among which a local share is divided. */
-  get replicas(): number {
-    return this.#replicas;
+    this.membership = new Membership(deps.clock, deps.minReplicas);
   }
 
   get epoch(): number {
     return this.#epoch;
   }
 
-  /**
-   * True while other processes may still use their shares: this one then takes no more than its
-   * own.
-   */
-  get isReturning(): boolean {
-    return this.#hasReturned && this.#deps.clock.monotonic() - this.#sharedAt < RETURN_MS;
+  /** The longest delay of a turn, in milliseconds, beyond which it is void. */
+  get maxLateMs(): number {
+    return MAX_LATE_MS + this.#roundTripMs;
   }
 
   /** Calls `listener` each time the store is usable again. */
@@ -119,7 +111,9 @@ export class StoreLink {
         await this.#opening;
       }
       const store = this.#store;
-      return store ? await this.#within(operation(store)) : LOCAL;
+      if (!store) return LOCAL;
+      if (this.membership.isStale) await this.#timed(() => this.membership.refresh(store));
+      return await this.#timed(() => operation(store));
     } catch (error) {
       // The failure of an operation from before a change of mode does not count.
       if (epoch === this.#epoch) this.#useLocal(error, key);
@@ -134,16 +128,17 @@ export class StoreLink {
     const store = this.#store;
     const leaves = store && this.#mode === 'shared';
     this.#closed = true;
-    if (leaves) await this.#within(store.beat(0)).catch(() => undefined);
+    if (leaves) await this.#within(this.membership.leave(store)).catch(() => undefined);
     store?.close();
   }
 
   async #openFirst(): Promise<void> {
+    this.membership.hold();
     const store = await this.#deps.open();
     this.#store = store;
     if (this.#closed) store.close();
     await store.connected();
-    await this.#beat(store);
+    await this.membership.beat(store);
     if (this.#mode === 'new' && !this.#closed) this.#useShared();
   }
 
@@ -176,9 +171,13 @@ export class StoreLink {
     });
   }
 
-  /** A write: a server that is read-only or out of memory cannot be used. */
-  async #beat(store: LimitStore): Promise<void> {
-    this.#replicas = Math.max(this.#deps.minReplicas, await store.beat(REPLICA_TTL_MS * 1_000));
+  async #timed<T>(work: () => Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    const since = clock.monotonic();
+    const result = await this.#within(work());
+    const took = Math.min(OPERATION_MS, clock.monotonic() - since);
+    this.#roundTripMs = Math.min(took, this.#roundTripMs + MAX_RISE_MS);
+    return result;
   }
 
   #useShared(): void {
@@ -188,7 +187,6 @@ export class StoreLink {
     this.#sharedAt = this.#deps.clock.monotonic();
     this.#scheduleBeat();
     if (!returned) return;
-    this.#hasReturned = true;
     const { events, where } = this.#deps;
     events.emit({ type: 'limits.shared', message: `The limits are shared through ${where} again.` });
     for (const listener of this.#onReturn) listener();
@@ -196,7 +194,7 @@ export class StoreLink {
 
   #scheduleBeat(): void {
     this.#schedule(BEAT_MS, async () => {
-      await this.run('', (store) => this.#beat(store));
+      await this.run('', (store) => this.membership.refresh(store));
       if (this.#mode === 'shared') this.#scheduleBeat();
     });
   }
@@ -214,8 +212,7 @@ export class StoreLink {
       this.#retryMs = RETRY_MS;
     }
     // The store's own error is the cause; without one, the last error of the connection is.
-    const isReply = error instanceof Error && error.name === 'ReplyError';
-    const cause = ((isReply ? undefined : this.#cause) ?? causeText(error)).replace(/\.+$/, '');
+    const cause = ((isReply(error) ? undefined : this.#cause) ?? causeText(error)).replace(/\.+$/, '');
     events.emit({
       type: 'limits.local',
       message: `The limits cannot be shared through ${where}: ${cause}. This process takes ${this.#shareText()} of each limit until they can.`,
@@ -224,7 +221,8 @@ export class StoreLink {
   }
 
   #shareText(): string {
-    return this.#replicas === 1 ? 'the whole' : `1/${this.#replicas}`;
+    const { replicas } = this.membership;
+    return replicas === 1 ? 'the whole' : `1/${replicas}`;
   }
 
   #scheduleRetry(): void {
@@ -235,7 +233,8 @@ export class StoreLink {
       try {
         this.#store ??= await this.#deps.open();
         await this.#within(this.#store.probe(this.#failedKey));
-        await this.#within(this.#beat(this.#store));
+        // Two steps, so that a store whose answers are lost does not hold back the local share.
+        await this.#within(this.membership.beat(this.#store));
         if (!this.#closed) this.#useShared();
       } catch {
         if (!this.#closed) this.#scheduleRetry();

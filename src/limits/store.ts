@@ -1,4 +1,5 @@
 import type { BucketLimit, RateAnswer, RateCommand } from './rate-bucket.ts';
+import type { FleetView, ReplicaHeartbeat } from './replica-table.ts';
 
 export interface EnterLeases {
   readonly limit: number;
@@ -8,6 +9,11 @@ export interface EnterLeases {
   /** Whether it waits for more than these. */
   readonly more: boolean;
   readonly leases: readonly string[];
+}
+
+/** A limit less the shares of missing replicas, and the configured one. */
+export interface SharedLimit extends BucketLimit {
+  readonly configured?: BucketLimit;
 }
 
 /** The answer of a bucket, and what another replica takes for its limit. */
@@ -31,15 +37,15 @@ export interface StoreDeps {
 export interface LimitStore {
   /** Resolves with the first connection, and rejects with the first error before it. */
   connected(): Promise<void>;
-  rate(key: string, limit: BucketLimit, command: RateCommand): Promise<SharedRateAnswer>;
+  rate(key: string, limit: SharedLimit, command: RateCommand): Promise<SharedRateAnswer>;
   /** Returns how many leases were granted, in the order of their names. */
   enter(key: string, request: EnterLeases): Promise<number>;
   release(key: string, leases: readonly string[]): Promise<void>;
   renew(key: string, leaseUs: number, leases: readonly string[]): Promise<void>;
   /** This replica does not wait any more. */
   quit(key: string): Promise<void>;
-  /** States that this replica is alive for so long. Returns the number of replicas. */
-  beat(ttlUs: number): Promise<number>;
+  /** States that this replica is alive. Returns what it has to know of the others. */
+  beat(heartbeat: ReplicaHeartbeat): Promise<FleetView>;
   /** Runs the operations of a key on a scratch key beside it. Resolves where all are possible. */
   probe(key: string): Promise<void>;
   /** Ends the connections at once. */

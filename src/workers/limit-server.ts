@@ -6,6 +6,7 @@ import {
   newBucket,
   type RateCommand,
 } from '../limits/rate-bucket.ts';
+import { type ReplicaHeartbeat, ReplicaTable } from '../limits/replica-table.ts';
 import type { EnterLeases, SharedRateAnswer } from '../limits/store.ts';
 import { LeaseTable } from './lease-table.ts';
 import type { LimitOperation } from './messages.ts';
@@ -21,18 +22,15 @@ interface Bucket {
 /** The shared limits of all workers, in the memory of the primary process. */
 export class LimitServer {
   readonly #clock: Clock;
-  readonly #count: number;
   readonly #onFree: (worker: string, key: string) => void;
   readonly #buckets = new Map<string, Bucket>();
   readonly #tables = new Map<string, LeaseTable>();
+  /** Never emptied while a worker lives. */
+  readonly #workers = new ReplicaTable(Number.NEGATIVE_INFINITY);
 
-  /**
-   * @param count - the number of workers.
-   * @param onFree - a lease of the key is free, and it is the worker's turn.
-   */
-  constructor(clock: Clock, count: number, onFree: (worker: string, key: string) => void) {
+  /** @param onFree - a lease of the key is free, and it is the worker's turn. */
+  constructor(clock: Clock, onFree: (worker: string, key: string) => void) {
     this.#clock = clock;
-    this.#count = count;
     this.#onFree = onFree;
   }
 
@@ -57,7 +55,7 @@ export class LimitServer {
         this.#dropEmpty(key);
         return undefined;
       case 'beat':
-        return this.#count;
+        return this.#workers.beat(worker, args[0] as ReplicaHeartbeat, now);
       case 'probe':
         return undefined;
     }
@@ -66,10 +64,11 @@ export class LimitServer {
   /** A worker has died. Its leases expire by themselves, because its calls may still run. */
   forget(worker: string): void {
     for (const table of this.#tables.values()) table.quit(worker);
+    this.#workers.remove(worker);
   }
 
   #rate(key: string, limit: BucketLimit, command: RateCommand, now: number): SharedRateAnswer {
-    const known = this.#buckets.get(key)?.state ?? newBucket(now, limit.burst);
+    const known = this.#buckets.get(key)?.state ?? newBucket(now, limit, limit.burst);
     const { state, answer } = applyRate(known, limit, command, now);
     this.#buckets.set(key, { limit, state });
     if (this.#buckets.size > MAX_BUCKETS) this.#removeFull(now);

@@ -11,7 +11,9 @@ import {
   type RateCommand,
   type Reservation,
 } from '../../src/limits/rate-bucket.ts';
-import { RATE_SCRIPT } from '../../src/limits/redis-scripts.ts';
+import { RATE_SCRIPT, REPLICA_SCRIPT } from '../../src/limits/redis-scripts.ts';
+import { rateArguments } from '../../src/limits/redis-store.ts';
+import { type ReplicaHeartbeat, ReplicaTable } from '../../src/limits/replica-table.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { fc } from '../support/property.ts';
 
@@ -45,9 +47,9 @@ async function startRedis(): Promise<Redis> {
 }
 
 type Step = { readonly afterUs: number } & (
-  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number; readonly rejoin: number }
-  | { readonly name: 'claim'; readonly maxWaitUs: number }
-  | { readonly name: 'refund'; readonly count: number }
+  | { readonly name: 'take'; readonly count: number; readonly maxWaitUs: number }
+  | { readonly name: 'claim'; readonly maxWaitUs: number; readonly maxLateUs: number }
+  | { readonly name: 'refund'; readonly count: number; readonly reserved: boolean }
   | { readonly name: 'pause'; readonly us: number }
 );
 
@@ -59,25 +61,21 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     afterUs,
     count: fc.integer({ min: 1, max: 5 }),
     maxWaitUs,
-    rejoin: fc.integer({ min: 0, max: 3 }),
   }),
-  fc.record({ name: fc.constant('claim' as const), afterUs, maxWaitUs }),
-  fc.record({ name: fc.constant('refund' as const), afterUs, count: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({
+    name: fc.constant('claim' as const),
+    afterUs,
+    maxWaitUs,
+    maxLateUs: fc.integer({ min: 0, max: 900_000 }),
+  }),
+  fc.record({
+    name: fc.constant('refund' as const),
+    afterUs,
+    count: fc.integer({ min: 1, max: 3 }),
+    reserved: fc.boolean(),
+  }),
   fc.record({ name: fc.constant('pause' as const), afterUs, us: fc.integer({ min: 0, max: 1_500_000 }) }),
 );
-
-function argumentsOf(command: RateCommand): (string | number)[] {
-  switch (command.name) {
-    case 'take':
-      return [command.count, command.maxWaitUs, command.rejoin];
-    case 'claim':
-      return [command.reserved.readyAt, command.reserved.shift, command.maxWaitUs];
-    case 'refund':
-      return [command.count];
-    case 'pause':
-      return [command.us];
-  }
-}
 
 describe.skipIf(!hasRedis)('the script of the shared rate', () => {
   it('the script in Redis grants, reserves and delays what the pure bucket does, over random commands', async () => {
@@ -92,9 +90,14 @@ describe.skipIf(!hasRedis)('the script of the shared rate', () => {
         for (const { afterUs: later, ...next } of steps) {
           now += later;
           if (next.name === 'claim' && !reserved) continue;
+          state ??= newBucket(now, LIMIT);
+          const { born } = state;
           const command: RateCommand =
-            next.name === 'claim' ? { ...next, reserved: reserved ?? { readyAt: 0, shift: 0 } } : next;
-          state ??= newBucket(now);
+            next.name === 'claim'
+              ? { ...next, reserved: reserved ?? { readyAt: 0, shift: 0, born } }
+              : next.name === 'refund'
+                ? { ...next, born: next.count === 2 ? born - 1 : born }
+                : next;
           const expected = applyRate(state, LIMIT, command, now);
           const { ratePerSecond, burst } = LIMIT;
           const found = (await redis.eval(
@@ -105,8 +108,9 @@ describe.skipIf(!hasRedis)('the script of the shared rate', () => {
             command.name,
             ratePerSecond,
             burst,
-            ...argumentsOf(command),
-          )) as [number, number, number, number, string];
+            `${ratePerSecond}/${burst}`,
+            ...rateArguments(command),
+          )) as [number, number, number, number, number, string];
           state = expected.state;
           const { granted, waitUs } = expected.answer;
           if (expected.answer.reserved || next.name === 'claim') reserved = expected.answer.reserved;
@@ -119,6 +123,49 @@ describe.skipIf(!hasRedis)('the script of the shared rate', () => {
         }
       }),
       { numRuns: 60 },
+    );
+  });
+});
+
+const heartbeat = fc.record({
+  replica: fc.constantFrom('a', 'b', 'c', 'd'),
+  afterUs: fc.oneof(fc.integer({ min: 1, max: 900_000 }), fc.integer({ min: 1, max: 40_000_000 })),
+  ttlUs: fc.constantFrom(0, 1_500_000, 1_500_000, 1_500_000),
+  /** Relative to the time of the heartbeat. */
+  expiresIn: fc.constantFrom(undefined, -100_000, 1_000_000, 9_000_000),
+  minReplicas: fc.integer({ min: 1, max: 4 }),
+  expected: fc.integer({ min: 1, max: 5 }),
+  expectedForUs: fc.constantFrom(5_000_000, 30_000_000),
+  usedShareOf: fc.constantFrom(0, 0, 3, 7),
+});
+
+describe.skipIf(!hasRedis)('the script of the replicas', () => {
+  it('the script in Redis counts the replicas that the pure table counts, over random heartbeats', async () => {
+    const redis = await startRedis();
+    const script = REPLICA_SCRIPT.replace(/^.*$/m, 'local now = tonumber(KEYS[4])');
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(heartbeat, { minLength: 1, maxLength: 30 }), async (beats) => {
+        const table = new ReplicaTable();
+        const keys = ['alive', 'joined', 'shares'].map((part) => `${part}-${run}`);
+        run++;
+        let now = 1_700_000_000_000_000;
+        for (const { replica, afterUs: later, expiresIn, ...rest } of beats) {
+          now += later;
+          const beat: ReplicaHeartbeat = {
+            ...rest,
+            expiresAt: expiresIn === undefined ? 0 : now + expiresIn,
+          };
+          const { ttlUs, expiresAt, minReplicas, expected, expectedForUs, usedShareOf } = beat;
+          const args = [replica, ttlUs, expiresAt, minReplicas, expected, expectedForUs, usedShareOf];
+          const found = (await redis.eval(script, 4, ...keys, now, ...args)) as (number | string)[];
+          const view = table.beat(replica, beat, now);
+          const counts = [view.now, view.replicas, ttlUs > 0 ? view.rank : 0, view.alive, view.missing];
+          expect(found.slice(0, 5), JSON.stringify(beat)).toEqual(counts);
+          expect(Number(found[5])).toBeCloseTo(view.missingShare, 6);
+        }
+      }),
+      { numRuns: 100 },
     );
   });
 });

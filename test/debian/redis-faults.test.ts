@@ -21,6 +21,9 @@ const PASSWORD = 'p4ssw0rd-of-redis';
 /** Long enough for several tests of a broken store: each of them may wrongly report a return. */
 const FLAP_MS = 2_500;
 
+/** Longer than calls wait for their first turns without Redis. */
+const LOCAL_WAIT_MS = 6_000;
+
 interface Fault {
   readonly name: string;
   /** Whether the fault is there from the start. */
@@ -64,7 +67,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'a user who may count the replicas and not write a bucket',
     fromStart: true,
-    args: acl('~mcp-sigv4-proxy:replicas &* +@all'),
+    args: acl('~mcp-sigv4-proxy:{replicas}:* &* +@all'),
     userInfo: `replica:${PASSWORD}@`,
     cause: /NOPERM|no permission/i,
     break: () => undefined,
@@ -91,7 +94,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'a server that holds back all commands (CLIENT PAUSE)',
     cause: /no answer within 0\.5 s/,
-    break: (redis) => void redis.cli('client', 'pause', `${FLAP_MS + 500}`),
+    break: (redis) => void redis.cli('client', 'pause', `${FLAP_MS + LOCAL_WAIT_MS}`),
     // The pause ends by itself: it holds back CLIENT UNPAUSE as well.
     mend: () => undefined,
   },

@@ -1,4 +1,5 @@
 import { applyRate, type BucketState, newBucket } from '../../src/limits/rate-bucket.ts';
+import { type FleetView, type ReplicaHeartbeat, ReplicaTable } from '../../src/limits/replica-table.ts';
 import type { LimitStore } from '../../src/limits/store.ts';
 import type { FakeClock } from './fake-clock.ts';
 
@@ -12,6 +13,8 @@ export class MemoryStore implements LimitStore {
   readonly counts = { probe: 0, rate: 0 };
   readonly leases = new Set<string>();
   readonly #clock: FakeClock;
+  /** Not emptied a moment ago. */
+  readonly #replicas = new ReplicaTable(Number.NEGATIVE_INFINITY);
   readonly #buckets = new Map<string, BucketState>();
 
   constructor(clock: FakeClock) {
@@ -31,7 +34,12 @@ export class MemoryStore implements LimitStore {
     this.counts.rate++;
     this.#check('rate');
     const now = this.#clock.monotonic() * 1_000;
-    const { state, answer } = applyRate(this.#buckets.get(key) ?? newBucket(now), limit, command, now);
+    const { state, answer } = applyRate(
+      this.#buckets.get(key) ?? newBucket(now, limit, 1),
+      limit,
+      command,
+      now,
+    );
     this.#buckets.set(key, state);
     return { ...answer, otherLimit: undefined };
   }
@@ -53,9 +61,9 @@ export class MemoryStore implements LimitStore {
 
   async quit(): Promise<void> {}
 
-  async beat(): Promise<number> {
+  async beat(heartbeat: ReplicaHeartbeat): Promise<FleetView> {
     this.#check('beat');
-    return 1;
+    return this.#replicas.beat('this one', heartbeat, this.#clock.monotonic() * 1_000);
   }
 
   async probe(): Promise<void> {

@@ -8,7 +8,7 @@ const KEY = 'profile:';
 function setUp() {
   const clock = new FakeClock();
   const free: string[] = [];
-  const server = new LimitServer(clock, 2, (worker) => free.push(worker));
+  const server = new LimitServer(clock, (worker) => free.push(worker));
   const enter = (worker: string, leases: readonly string[], own: Partial<EnterLeases> = {}): unknown =>
     server.run(worker, 'enter', [
       KEY,
@@ -63,7 +63,7 @@ describe('the leases that workers share', () => {
 
 describe('the rate that workers share', () => {
   const limit = { ratePerSecond: 10, burst: 3 };
-  const take = { name: 'take', count: 32, maxWaitUs: 30_000_000, rejoin: 0 };
+  const take = { name: 'take', count: 32, maxWaitUs: 30_000_000 };
 
   it('the rate begins with a whole burst, which both workers share', async () => {
     const { server, clock } = setUp();

@@ -76,13 +76,22 @@ interface CheckedStore {
   readonly processes: number;
 }
 
+/** Lifetime 0: counts the other processes and does not join them. */
+const COUNT_ONLY = {
+  ttlUs: 0,
+  expiresAt: 0,
+  minReplicas: 1,
+  expected: 0,
+  expectedForUs: 0,
+  usedShareOf: 0,
+} as const;
+
 async function check(store: LimitStore): Promise<CheckedStore> {
   await store.connected();
   await store.probe('doctor');
   const since = systemClock.monotonic();
-  // Lifetime 0: counts the other processes and does not join them.
-  const processes = await store.beat(0);
-  return { operationMs: systemClock.monotonic() - since, processes };
+  const { alive } = await store.beat(COUNT_ONLY);
+  return { operationMs: systemClock.monotonic() - since, processes: alive };
 }
 
 function describe({ operationMs, processes }: CheckedStore, where: string): Finding {

@@ -21,7 +21,7 @@ it('doctor fails the check of --limits where Redis refuses an operation, and pas
   const check = () => checkLimits({ limits: 'redis://:hidden@redis.test' }, async () => store);
   expect(await check()).toMatchObject({
     verdict: 'ok',
-    detail: 'redis.test:6379: one operation in 1 ms, used by 1 process now',
+    detail: 'redis.test:6379: one operation in 1 ms, used by 0 processes now',
   });
   store.failing.set('probe', 'OOM command not allowed.');
   expect(await check()).toMatchObject({
