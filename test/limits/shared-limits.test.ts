@@ -61,6 +61,24 @@ describe('limits that replicas share', () => {
     expect([count('limits.local'), count('limits.shared')]).toEqual([1, 1]);
   });
 
+  it('a turn whose answer was delayed is returned to the store and taken again', async () => {
+    const { clock, store, send } = setUp({ burst: 3 });
+    expect(await send()).toBe(RESULT);
+    await clock.advance(5_000);
+    store.delayMs = 400;
+    const commands: string[] = [];
+    store.onRate = ({ name }) => {
+      commands.push(name);
+      store.delayMs = 0;
+    };
+    const sent = send();
+    await clock.advance(390);
+    expect(commands).toEqual(['take']);
+    await clock.advance(20);
+    expect(await sent).toBe(RESULT);
+    expect(commands).toEqual(['take', 'refund', 'take']);
+  });
+
   it('an identity of --identity-map that leaves keeps the shared limits of the process', async () => {
     const { store, limits, send, clock } = setUp({ burst: 9 });
     const settings = settingsIn(

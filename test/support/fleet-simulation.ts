@@ -80,6 +80,10 @@ interface Member {
   readonly limits: SharedLimits;
   /** When the last message of its connection arrives, in each direction. */
   readonly arrivesAt: { out: number; back: number };
+  /** When its requests reached the server. */
+  readonly arrivals: number[];
+  /** The rate with which it has taken turns in the store, the latest one last. */
+  readonly rates: number[];
   /** Whether packets between it and the store are lost. */
   isCut: boolean;
 }
@@ -104,6 +108,8 @@ export class FleetSimulation {
   #isStoreUp = true;
   #held: (() => void)[] | undefined;
   #names = 0;
+  /** The callers that wait for the end of a time without calls. */
+  #idle: (() => void)[] | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -125,6 +131,18 @@ export class FleetSimulation {
     this.members[at] = this.#start();
     const started = this.members[at];
     if (started) started.isCut = isCut;
+  }
+
+  /** No caller calls, so that turns are saved. */
+  idle(): void {
+    this.#idle ??= [];
+  }
+
+  /** All callers call at once. */
+  busy(): void {
+    const idle = this.#idle ?? [];
+    this.#idle = undefined;
+    for (const call of idle) call();
   }
 
   flush(): void {
@@ -178,15 +196,29 @@ export class FleetSimulation {
       clock,
       events: new Events(),
     });
-    const member: Member = { clock, limits, arrivesAt: { out: 0, back: 0 }, isCut: false };
+    const member: Member = {
+      clock,
+      limits,
+      arrivesAt: { out: 0, back: 0 },
+      arrivals: [],
+      rates: [],
+      isCut: false,
+    };
     const rate = limits.rate(KEY, limit);
     const call = (): void => {
+      if (this.#idle) {
+        this.#idle.push(() => clock.run(call));
+        return;
+      }
       const again = (ms: number): void => void clock.schedule(ms, call);
       try {
         void Promise.resolve(rate.take(new AbortController().signal)).then(
           () => {
             // A process that is paused sends when it continues: the turn was granted before.
-            this.clock.schedule(this.#delay(), () => this.arrivals.push(this.clock.monotonic()));
+            this.clock.schedule(this.#delay(), () => {
+              this.arrivals.push(this.clock.monotonic());
+              member.arrivals.push(this.clock.monotonic());
+            });
             again(MAX_CALL_MS * random());
           },
           () => again(200),
@@ -229,6 +261,7 @@ export class FleetSimulation {
       connected: () => ask(() => undefined),
       rate: (key, limit, command) =>
         ask(() => {
+          if (command.name === 'take') member.rates.push(limit.ratePerSecond);
           const { buckets } = this.#store;
           const before = buckets.get(key) ?? newBucket(this.#now, limit);
           const { state, answer } = applyRate(before, limit, command, this.#now);

@@ -1,4 +1,4 @@
-import { applyRate, type BucketState, newBucket } from '../../src/limits/rate-bucket.ts';
+import { applyRate, type BucketState, newBucket, type RateCommand } from '../../src/limits/rate-bucket.ts';
 import { type FleetView, type ReplicaHeartbeat, ReplicaTable } from '../../src/limits/replica-table.ts';
 import type { LimitStore } from '../../src/limits/store.ts';
 import type { FakeClock } from './fake-clock.ts';
@@ -12,6 +12,9 @@ export class MemoryStore implements LimitStore {
   readonly failing = new Map<StoreOperation, string>();
   readonly counts = { probe: 0, rate: 0 };
   readonly leases = new Set<string>();
+  /** How long the answer of the next operation on a rate takes. */
+  delayMs = 0;
+  onRate: (command: RateCommand) => void = () => undefined;
   readonly #clock: FakeClock;
   /** Not emptied a moment ago. */
   readonly #replicas = new ReplicaTable(Number.NEGATIVE_INFINITY);
@@ -41,6 +44,9 @@ export class MemoryStore implements LimitStore {
       now,
     );
     this.#buckets.set(key, state);
+    const { delayMs } = this;
+    this.onRate(command);
+    if (delayMs > 0) await new Promise<void>((resolve) => this.#clock.schedule(delayMs, resolve));
     return { ...answer, otherLimit: undefined };
   }
 
