@@ -37,6 +37,8 @@ export class Membership {
   #view: FleetView | undefined;
   /** Monotonic; when the heartbeat of `#view` was sent. */
   #viewAt = Number.NEGATIVE_INFINITY;
+  /** Monotonic; when this replica joined the others. */
+  #joinedAt: number | undefined;
   #refreshing: Promise<void> | undefined;
   /** Monotonic; until then, others may use the share of this replica. */
   #heldUntil = Number.NEGATIVE_INFINITY;
@@ -74,7 +76,9 @@ export class Membership {
 
   /** The part of a limit on running calls that the connected replicas share now. */
   connectedLeases(limit: number): number {
-    return this.#view ? connectedLeases(limit, this.#view) : limit;
+    // The first replicas of a fleet do not wait for the others, of which none runs a call yet.
+    const isNew = this.#clock.monotonic() - (this.#joinedAt ?? 0) < EXPECT_NEW_MS;
+    return this.#view && !isNew ? connectedLeases(limit, this.#view) : limit;
   }
 
   /** The times at which this replica may send while it cannot use the store. */
@@ -122,6 +126,7 @@ export class Membership {
       throw error;
     }
     this.#viewAt = sentAt;
+    this.#joinedAt ??= sentAt;
     // One whose answer was lost must not keep others waiting.
     this.#refreshing = undefined;
     this.#offsetMs = this.#view.now / 1_000 - this.#clock.monotonic();
@@ -137,7 +142,7 @@ export class Membership {
       ttlUs: ttlMs * 1_000,
       expiresAt: offset === undefined ? 0 : Math.floor((this.#clock.monotonic() + offset + ttlMs) * 1_000),
       minReplicas: this.#minReplicas,
-      expected: this.replicas,
+      expected: this.#view ? this.#view.alive : this.#minReplicas,
       expectedForUs: this.#view ? FORGET_US : EXPECT_NEW_MS * 1_000,
       usedShareOf,
     });

@@ -215,7 +215,7 @@ export class StoreLink {
     const cause = ((isReply(error) ? undefined : this.#cause) ?? causeText(error)).replace(/\.+$/, '');
     events.emit({
       type: 'limits.local',
-      message: `The limits cannot be shared through ${where}: ${cause}. This process takes ${this.#shareText()} of each limit until they can.`,
+      message: `The limits cannot be shared through ${where}: ${cause}. This process takes ${this.#shareText()} of each limit until they can, and sends nothing for the first 3 to 5 s.`,
     });
     this.#scheduleRetry();
   }
