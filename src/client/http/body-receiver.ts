@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import { bodyTooLarge, type HttpRefusal, listenerFull } from './admission.ts';
-import { type ReadBody, readBody } from './body.ts';
+import { type ReadBody, readBody, takeWhole } from './body.ts';
 import type { ServerExchange } from './exchange.ts';
 import { boundedBody } from './given-body.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
@@ -33,6 +33,16 @@ export class BodyReceiver {
   }
 
   /**
+   * The text of a short body that came together with its head, or its refusal; undefined where
+   * `receive` is needed. To be called in the next turn of the event loop.
+   */
+  take(request: IncomingMessage, response: ServerResponse): string | HttpRefusal | undefined {
+    if (!response.socket || request.headers.expect !== undefined) return undefined;
+    const bytes = takeWhole(request, Math.min(this.#options.maxBodyBytes, this.#held.exemptBytes));
+    return bytes && this.#textOf({ bytes });
+  }
+
+  /**
    * The body of a request whose turn it is, or its refusal; undefined where the client has gone.
    * @param given - the body, where the program has read it.
    */
@@ -50,8 +60,7 @@ export class BodyReceiver {
     const read = given ? boundedBody(given, maxBodyBytes) : await this.#read(request, exchange, slot);
     const text = this.#textOf(read);
     if (typeof text !== 'string') return text;
-    // Checked here too, so that most requests need not await a promise.
-    return response.socket || (await waitForTurn(response, exchange)) ? text : undefined;
+    return (await waitForTurn(response, exchange)) ? text : undefined;
   }
 
   #read(request: IncomingMessage, exchange: ServerExchange, slot: BodySlot): Promise<ReadBody> {

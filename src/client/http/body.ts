@@ -9,34 +9,23 @@ interface BodyMemory {
 }
 
 /**
- * Reads a request's body.
- * @param onReserved - receives the memory reservation, which the caller must release.
+ * Takes a short body that came together with its head, as most do: no listeners, no reservation,
+ * no promise. To be called in the next turn of the event loop, when node has parsed all bytes that
+ * came with the head.
+ * @returns undefined where the body is longer or has not arrived.
  */
-export async function readBody(
-  request: IncomingMessage,
-  limit: number,
-  memory: BodyMemory,
-  onReserved: (body: HeldBody) => void,
-): Promise<ReadBody> {
-  const whole = await takeWhole(request, Math.min(limit, memory.held.exemptBytes));
-  return whole ? { bytes: whole } : receive(request, limit, memory, onReserved);
+export function takeWhole(request: IncomingMessage, atMost: number): Buffer | undefined {
+  const isWhole = request.complete && !request.destroyed && request.readableLength <= atMost;
+  return isWhole ? (request.read() ?? NO_BYTES) : undefined;
 }
-
-/**
- * Takes a short body that came together with its head, as most do: no listeners, no reservation.
- * In the next turn of the event loop node has parsed all bytes that came with the head.
- */
-const takeWhole = (request: IncomingMessage, atMost: number): Promise<Buffer | undefined> =>
-  new Promise((resolve) => {
-    setImmediate(() => {
-      const isWhole = request.complete && !request.destroyed && request.readableLength <= atMost;
-      resolve(isWhole ? (request.read() ?? NO_BYTES) : undefined);
-    });
-  });
 
 const NO_BYTES = Buffer.alloc(0);
 
-function receive(
+/**
+ * Reads a request's body.
+ * @param onReserved - receives the memory reservation, which the caller must release.
+ */
+export function readBody(
   request: IncomingMessage,
   limit: number,
   { held, owner }: BodyMemory,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
+import { type BodySink, type HttpFacts, ROOM } from '../../core/pipeline/call.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.ts';
@@ -25,8 +25,6 @@ const PIECE_BYTES = 64 * 1024;
 
 /** A shorter body leaves in one piece with its head, which saves a system call of two. */
 const MAX_WHOLE_BYTES = 16 * 1024;
-
-const ROOM = Promise.resolve();
 
 export interface ServerExchangeDeps {
   /** Undefined where callers have no names. */

@@ -260,6 +260,9 @@ export class HttpHandler {
     client: string,
   ): ProxyError | undefined {
     if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return refusedAtEnd;
+    const [first] = messages;
+    // Nearly all are one message that opens no stream.
+    if (messages.length === 1 && first?.kind !== 'invalid' && first && !isStream(first)) return undefined;
     const wanted = messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length;
     return wanted === 0 ? undefined : this.#streamRefusal(wanted, this.#shareOf(exchange, client));
   }
@@ -305,8 +308,11 @@ export class HttpHandler {
     else abort();
   }
 
-  /** Runs one message through the layers. Never throws. */
-  async #runLayers(
+  /**
+   * Runs one message through the layers. Never throws. Settles with the handler, or one turn after
+   * an abort: until then the handler can report how far the request got.
+   */
+  #runLayers(
     message: Message,
     exchange: HttpExchange,
     client: string,
@@ -331,25 +337,32 @@ export class HttpHandler {
     }
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
-    let outcome: Settled | undefined;
-    try {
-      outcome = {
-        reply: await settleOrAbort(
-          handler(this.#createCall(message, entry, exchange, answer, { passes, record })),
-          signal,
-        ),
+    // One promise: an async function that awaits another one costs a call four of them.
+    return new Promise((resolve) => {
+      const settle = (outcome: Settled): void => {
+        if (entry.over) return;
+        entry.over = true;
+        signal.removeEventListener('abort', leave);
+        this.#endRecord(record, outcome);
+        entry.heartbeat?.stop();
+        entry.tap?.close();
+        endStream?.();
+        this.#calls.remove(entry);
+        resolve(outcome);
       };
-      return outcome;
-    } catch (error) {
-      outcome = { error };
-      return outcome;
-    } finally {
-      if (record && outcome) this.#endRecord(record, outcome);
-      entry.heartbeat?.stop();
-      entry.tap?.close();
-      endStream?.();
-      this.#calls.remove(entry);
-    }
+      const leave = (): void => void setImmediate(() => settle({ error: signal.reason }));
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+      const fail = (error: unknown): void => settle({ error });
+      try {
+        handler(this.#createCall(message, entry, exchange, answer, { passes, record })).then(
+          (reply) => settle({ reply }),
+          fail,
+        );
+      } catch (error) {
+        fail(error);
+      }
+    });
   }
 
   #createCall(
@@ -645,25 +658,3 @@ const isCancellable = (message: Message): boolean =>
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
-
-/**
- * Settles with the handler, or one turn after an abort: until then the handler can report how far
- * the request got.
- */
-function settleOrAbort(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => void setImmediate(() => reject(signal.reason));
-    if (signal.aborted) leave();
-    else signal.addEventListener('abort', leave, { once: true });
-    handled.then(
-      (reply) => {
-        signal.removeEventListener('abort', leave);
-        resolve(reply);
-      },
-      (error: unknown) => {
-        signal.removeEventListener('abort', leave);
-        reject(error);
-      },
-    );
-  });
-}

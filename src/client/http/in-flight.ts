@@ -30,6 +30,8 @@ export interface HttpCall {
   readonly message: Message | undefined;
   /** True once bytes may have been sent. */
   sent: boolean;
+  /** True once its outcome is known. */
+  over: boolean;
   /** True for a stream, which ends only when its client or the proxy leaves. */
   readonly stream: boolean;
 }
@@ -86,6 +88,7 @@ export class HttpCalls {
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
       sent: false,
+      over: false,
     };
     this.#calls.push(added);
     if (added.requestKey !== undefined) this.#requests.add(added.requestKey, added);

@@ -294,7 +294,7 @@ export class HttpListener {
     }
     const exchange = this.#beginExchange(request, response, caller, share, route?.release);
     const handlers = route?.handlers ?? this.#handlersAt(head.path);
-    void this.#handle(request, response, exchange, handlers, body);
+    this.#handle(request, response, exchange, handlers, body);
   }
 
   #handlersAt(path: string): HttpHandlers {
@@ -372,37 +372,29 @@ export class HttpListener {
     else void this.#options.unreadyReason().then((reason) => respond(this.#leaving ? 'leaving' : reason));
   }
 
-  #handle(
-    request: IncomingMessage,
-    response: ServerResponse,
-    exchange: ServerExchange,
-    handlers: HttpHandlers,
-    body: Buffer | undefined,
-  ): Promise<void> {
-    return request.method === 'POST'
-      ? this.#handlePost(request, response, exchange, handlers, body)
-      : this.#handleBodiless(request, response, exchange, handlers);
+  #handle(...[request, response, exchange, handlers, body]: AdmittedRequest): void {
+    if (request.method !== 'POST') void this.#handleBodiless(request, response, exchange, handlers);
+    else if (body) void this.#receivePost(request, response, exchange, handlers, body);
+    // By then, node has parsed the bytes that came with the head. Requests that arrive together
+    // also run together: in process.nextTick, a call costs a fifth more.
+    else setImmediate(() => this.#handlePost(request, response, exchange, handlers));
   }
 
-  async #handleBodiless(
-    request: IncomingMessage,
-    response: ServerResponse,
-    exchange: ServerExchange,
-    handlers: HttpHandlers,
-  ): Promise<void> {
+  async #handleBodiless(...[request, response, exchange, handlers]: AdmittedRequest): Promise<void> {
     discard(request);
     if (!(await waitForTurn(response, exchange))) return;
     await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
   }
 
+  #handlePost(...[request, response, exchange, handlers]: AdmittedRequest): void {
+    const body = this.#bodies.take(request, response);
+    if (typeof body === 'string') void handlers.post(body, exchange);
+    else if (body) this.#own.refuse(request, response, body, exchange.caller);
+    else void this.#receivePost(request, response, exchange, handlers);
+  }
+
   /** Not async: its variables would live as long as the call. */
-  #handlePost(
-    request: IncomingMessage,
-    response: ServerResponse,
-    exchange: ServerExchange,
-    handlers: HttpHandlers,
-    given: Buffer | undefined,
-  ): Promise<void> {
+  #receivePost(...[request, response, exchange, handlers, given]: AdmittedRequest): Promise<void> {
     const slot: BodySlot = { body: undefined };
     const release = (): void => slot.body?.release();
     return this.#bodies
@@ -495,6 +487,9 @@ export class HttpListener {
     if (this.#whenIdle && !sockets.some((socket) => this.#active.isBusy(socket))) this.#whenIdle();
   }
 }
+
+/** The last element is the body, where the program has read it. */
+type AdmittedRequest = [IncomingMessage, ServerResponse, ServerExchange, HttpHandlers, (Buffer | undefined)?];
 
 /** The end of the connection is handled where it closes. */
 const ignore = (): void => undefined;

@@ -138,12 +138,15 @@ export interface HttpFacts {
 export interface BodySink {
   /**
    * Resolves when there is room for more; at once where no one reads any more, and the bytes are
-   * dropped.
+   * dropped. May return `ROOM` where no wait is needed.
    */
   write(chunk: Uint8Array): Promise<void>;
   /** Calls `listener` once, when the client reads so slowly that others should not wait for it. */
   onSlow?(listener: () => void): void;
 }
+
+/** The promise of a sink that has room, by which its writer can save the wait. */
+export const ROOM: Promise<void> = Promise.resolve();
 
 /**
  * Begins the answer to an HTTP client.

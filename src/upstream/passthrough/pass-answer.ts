@@ -1,5 +1,5 @@
 import type { Request, Response } from '../../core/jsonrpc/message.ts';
-import type { BodySink, Reply } from '../../core/pipeline/call.ts';
+import { type BodySink, type Reply, ROOM } from '../../core/pipeline/call.ts';
 import type { Timer } from '../../core/time/clock.ts';
 import { ERROR_BODY, type HttpHeaders, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { isThrottledBody, missingAnswer } from '../transport/answer.ts';
@@ -31,13 +31,6 @@ export async function passAnswer(
   const { pass, request, sessionId } = exchange;
   const { response } = opened;
   if (!pass) return undefined;
-  if (isPlain(exchange, response)) {
-    const http = toHttpFacts(response);
-    const sink = pass(http, true);
-    if (!sink) return undefined;
-    await sink.write(response.takeUnread());
-    return { kind: 'passed', http };
-  }
   if (sessionId !== undefined && request) {
     const early = readEarlyLoss(response, sessionId, exchange.clock);
     const lost = early && (await exchange.withSilenceLimit(response, () => early));
@@ -160,14 +153,30 @@ async function checkedBody(exchange: ForwardedExchange, opened: OpenedExchange):
 }
 
 /** True for an answer that has arrived whole and needs no further check, as nearly all do. */
-function isPlain({ request, isToolList }: ForwardedExchange, response: Incoming): boolean {
-  if (!response.ended || !request || isToolList) return false;
+export function isPlain({ request, isToolList, pass }: ForwardedExchange, response: Incoming): boolean {
+  if (!response.ended || !request || isToolList || !pass) return false;
   const { headers } = response;
   return (
     mediaTypeOf(headers) === 'application/json' &&
     !isEncoded(headers) &&
     isPlainAnswer(response.unread, request)
   );
+}
+
+/**
+ * Passes such an answer: no wait where the client has room.
+ * @returns undefined where the client does not accept its media type.
+ */
+export function passPlain(
+  { pass }: ForwardedExchange,
+  response: Incoming,
+): Reply | Promise<Reply> | undefined {
+  const http = toHttpFacts(response);
+  const sink = pass?.(http, true);
+  if (!sink) return undefined;
+  const reply: Reply = { kind: 'passed', http };
+  const written = sink.write(response.takeUnread());
+  return written === ROOM ? reply : written.then(() => reply);
 }
 
 function isChecked({ request }: ForwardedExchange, { headers }: Incoming): boolean {

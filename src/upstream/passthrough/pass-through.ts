@@ -8,7 +8,7 @@ import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import type { Peers } from '../../core/pipeline/peers.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { headerOf, mediaTypeOf } from '../http/incoming.ts';
+import { headerOf, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { invalidAnswer } from '../transport/answer.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
@@ -20,7 +20,7 @@ import type { EditResponse } from './checked-body.ts';
 import { handleFailure } from './failed-answer.ts';
 import { ForwardedExchange } from './forwarded-exchange.ts';
 import { ListCopies } from './list-copies.ts';
-import { passAnswer } from './pass-answer.ts';
+import { isPlain, passAnswer, passPlain } from './pass-answer.ts';
 import { readAnswer } from './read-answer.ts';
 import { SessionRecords } from './session-records.ts';
 
@@ -169,39 +169,75 @@ export class PassThrough {
       };
       // Not an async function, which costs 500 bytes for each request that waits.
       attempt.open(request, exchange.affinity).then((opened) => {
-        this.#handleResponse(exchange, request, opened).then(succeed, fail);
+        const handled = this.#passAtOnce(exchange, request, opened);
+        if (handled instanceof Promise) handled.then(succeed, fail);
+        else succeed(handled);
       }, fail);
     });
   }
 
+  /** Handles a response without a promise where its answer is plain. Never throws. */
+  #passAtOnce(
+    exchange: ForwardedExchange,
+    request: AttemptRequest,
+    opened: OpenedExchange,
+  ): Reply | Promise<Reply> {
+    const { response, principal } = opened;
+    try {
+      this.#recordAffinity(exchange, request, response);
+      if (isFailed(response) || !isPlain(exchange, response)) {
+        return this.#handleResponse(exchange, request, opened);
+      }
+      if (request.admits) this.#sessions.recordOwner(sessionOf(request, response), principal);
+      return passPlain(exchange, response) ?? this.#handleResponse(exchange, request, opened);
+    } catch (error) {
+      return Promise.reject(this.#toFailure(exchange, request, error));
+    }
+  }
+
   async #handleResponse(
     exchange: ForwardedExchange,
-    { method, headers: { 'mcp-session-id': id }, admits }: AttemptRequest,
+    request: AttemptRequest,
     opened: OpenedExchange,
   ): Promise<Reply> {
-    const { status, headers } = opened.response;
-    const sessionId = id ?? headerOf(headers, 'mcp-session-id');
-    if (method === 'DELETE') this.#sessions.dropAffinity(id);
-    else if (this.#sessions.keepAffinity(sessionId, exchange.affinity)) this.#publish(sessionId, exchange);
+    const { response, principal } = opened;
+    const { status, headers } = response;
     try {
-      // AWS front ends name the error in a header, and not all of them set a status that fits.
-      const failed = status < 200 || status >= 300 || isRejectedUnread(errorTypeOf(headers));
-      if (failed) return await handleFailure(exchange, opened, this.#sessions);
-      if (admits) this.#sessions.recordOwner(sessionId, opened.principal);
+      if (isFailed(response)) return await handleFailure(exchange, opened, this.#sessions);
+      if (request.admits) this.#sessions.recordOwner(sessionOf(request, response), principal);
       // An answer to GET that is no event stream cannot be edited, and MCP has none.
       if (exchange.edit && mediaTypeOf(headers) !== 'text/event-stream') {
         throw invalidAnswer('no event stream', status, headers, '');
       }
       return (await passAnswer(exchange, opened, this.#lists)) ?? (await readAnswer(exchange, opened));
     } catch (error) {
-      if (isSessionLost(error)) this.#sessions.dropAffinity(id);
-      if (exchange.attempt.signal.aborted) throw exchange.attempt.signal.reason;
-      throw error instanceof ProxyError
-        ? error
-        : connectionLost(exchange.transport.host, causeText(error), error);
+      throw this.#toFailure(exchange, request, error);
     }
   }
+
+  #toFailure(exchange: ForwardedExchange, { headers }: AttemptRequest, error: unknown): unknown {
+    if (isSessionLost(error)) this.#sessions.dropAffinity(headers['mcp-session-id']);
+    const { signal } = exchange.attempt;
+    if (signal.aborted) return signal.reason;
+    return error instanceof ProxyError
+      ? error
+      : connectionLost(exchange.transport.host, causeText(error), error);
+  }
+
+  #recordAffinity(exchange: ForwardedExchange, request: AttemptRequest, response: Incoming): void {
+    const sessionId = sessionOf(request, response);
+    if (request.method === 'DELETE') this.#sessions.dropAffinity(request.headers['mcp-session-id']);
+    else if (this.#sessions.keepAffinity(sessionId, exchange.affinity)) this.#publish(sessionId, exchange);
+  }
 }
+
+/** The session of a request, or the one that its response opens; "" for none. */
+const sessionOf = ({ headers }: AttemptRequest, response: Incoming): string =>
+  headers['mcp-session-id'] ?? headerOf(response.headers, 'mcp-session-id');
+
+/** AWS front ends name the error in a header, and not all of them set a status that fits. */
+const isFailed = ({ status, headers }: Incoming): boolean =>
+  status < 200 || status >= 300 || isRejectedUnread(errorTypeOf(headers));
 
 /** Streams and control messages never wait behind requests. */
 function laneFor(message: Message): TransportRequest['lane'] {
