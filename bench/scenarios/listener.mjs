@@ -1,5 +1,6 @@
 // HTTP clients in front of the listener, of a bare reverse proxy that signs nothing, and of no proxy at all (undici + smithy):
-// the time of one call with 1, 32 and 256 under way, each with as many connections; and what 256 idle streams hold.
+// the time of one call with 1, 32, 256 and 1,024 under way, each with as many connections; and the memory of an idle stream.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DirectClient } from '../direct-client.mjs';
 import { HttpClient } from '../http-client.mjs';
 import { startBareProxy, startListener } from '../listener.mjs';
@@ -9,17 +10,22 @@ import { memoryOf } from '../proc.mjs';
 export const rounds = { full: 3, quick: 1 };
 export const kinds = ['proxy'];
 export const onlyOurs = true;
-const IN_FLIGHT = [1, 32, 256];
-const MOST = 256;
+const IN_FLIGHT = [1, 32, 256, 1_024];
+const MOST = 1_024;
 /** One call in flight makes too few calls for V8 to optimize the code of the three: this comes first. */
 const OPTIMIZED_AFTER_MS = 1_500;
 const WARM_UP_MS = { full: 300, quick: 200 };
 const MEASURED_MS = { full: 1_000, quick: 300 };
-const STREAMS = 256;
+const TURNS = 4;
+/** Fewer would mostly measure the growth of V8's young generation. */
+const STREAMS = { full: 1_000, quick: 250 };
+/** Calls before the streams, so that all code is loaded. */
+const CALLS_BEFORE = 300;
+const SETTLED_AFTER_MS = 1_000;
 const FIRST_BYTES = { full: 50, quick: 10 };
 
 export async function run({ subject, url, size, direct }) {
-  const ours = await startListener(subject.args, subject.env, ['--max-connections', String(MOST)]);
+  const ours = await listenerOf(subject);
   const bare = await startBareProxy(url, MOST);
   const clients = {
     listener: new HttpClient(ours.url, { connections: MOST }),
@@ -30,34 +36,55 @@ export async function run({ subject, url, size, direct }) {
   for (const client of Object.values(clients)) await client.initialize();
   for (const client of Object.values(clients)) await callsFor(client, 32, OPTIMIZED_AFTER_MS);
   for (const inFlight of IN_FLIGHT) {
-    for (const [name, client] of Object.entries(clients)) {
-      await callsFor(client, inFlight, WARM_UP_MS[size]);
-      const { p50, rate } = await callsFor(client, inFlight, MEASURED_MS[size]);
-      numbers[`${name}P50At${inFlight}`] = p50;
-      numbers[`${name}RateAt${inFlight}`] = rate;
+    const measured = await takeTurns(clients, inFlight, size);
+    for (const [name, { times, ms }] of Object.entries(measured)) {
+      numbers[`${name}P50At${inFlight}`] = percentile(times);
+      numbers[`${name}RateAt${inFlight}`] = (times.length * 1_000) / ms;
     }
     numbers[`ratioAt${inFlight}`] = numbers[`listenerP50At${inFlight}`] / numbers[`bareP50At${inFlight}`];
   }
   for (const name of ['listener', 'bare']) numbers[`${name}FirstByte`] = await firstByte(clients[name], size);
-  Object.assign(numbers, await idleStreams(ours));
   for (const client of Object.values(clients)) await client.close();
   ours.stop();
   bare.stop();
+  numbers.perStream = await kilobytesPerStream(await listenerOf(subject), STREAMS[size]);
+  numbers.barePerStream = await kilobytesPerStream(await startBareProxy(url, MOST), STREAMS[size]);
   return numbers;
 }
 
-async function callsFor(client, inFlight, ms) {
+const listenerOf = ({ args, env }) =>
+  startListener(
+    args,
+    env,
+    ['--max-connections', MOST, '--max-clients', 2 * MOST, '--max-streams', 2 * MOST].map(String),
+  );
+
+/** In turns, so that a change of the machine's speed meets all of them alike. */
+async function takeTurns(clients, inFlight, size) {
+  const measured = Object.fromEntries(Object.keys(clients).map((name) => [name, { times: [], ms: 0 }]));
+  for (const client of Object.values(clients)) await callsFor(client, inFlight, WARM_UP_MS[size]);
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const [name, client] of Object.entries(clients)) {
+      const { times, ms } = await callsFor(client, inFlight, MEASURED_MS[size] / TURNS);
+      measured[name].times = measured[name].times.concat(times);
+      measured[name].ms += ms;
+    }
+  }
+  return measured;
+}
+
+async function callsFor(client, inFlight, atLeastMs) {
   const started = performance.now();
   const times = [];
   const caller = async () => {
-    while (performance.now() - started < ms) {
+    while (performance.now() - started < atLeastMs) {
       const before = performance.now();
       await client.call('echo', { text: 'hello' });
       times.push(performance.now() - before);
     }
   };
   await Promise.all(Array.from({ length: inFlight }, caller));
-  return { p50: percentile(times), rate: (times.length * 1_000) / (performance.now() - started) };
+  return { times, ms: performance.now() - started };
 }
 
 /** From asking for a stream to its first bytes, which the server sends at once and then nothing more. */
@@ -71,13 +98,17 @@ async function firstByte(client, size) {
   return percentile(times);
 }
 
-/** In a client of their own, so that no stream of before counts. */
-async function idleStreams({ url, pid }) {
-  const client = new HttpClient(url, { connections: STREAMS });
+/** In a new process: after the calls of before, its heap would have room for the streams. */
+async function kilobytesPerStream({ url, pid, stop }, streams) {
+  const client = new HttpClient(url, { connections: streams });
   await client.initialize();
+  for (let at = 0; at < CALLS_BEFORE; at++) await client.call('echo', { text: 'hello' });
+  await sleep(SETTLED_AFTER_MS);
   const before = (await memoryOf(pid)).resident;
-  await Promise.all(Array.from({ length: STREAMS }, () => client.stream()));
+  for (let at = 0; at < streams; at++) await client.stream();
+  await sleep(SETTLED_AFTER_MS);
   const after = (await memoryOf(pid)).resident;
   await client.close();
-  return { perStream: ((after - before) * 1_024) / STREAMS };
+  stop();
+  return ((after - before) * 1_024) / streams;
 }
