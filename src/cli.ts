@@ -107,7 +107,11 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
       ended.abort(new Error(signal));
     });
   }
-  const stdout = new StdoutWriter((error) => ended.abort(error));
+  let lost: Error | undefined;
+  const stdout = new StdoutWriter((error) => {
+    lost = lostOutput(error);
+    ended.abort(error);
+  });
   const quietErrors = new Output({ ...stderrOptions, quiet: true });
   const running = command.run({
     args,
@@ -131,8 +135,13 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
     stdout.flush(systemClock),
     new Promise<void>((done) => process.stderr.write('', () => done())),
   ]);
-  return code ?? said;
+  if (lost) errors.write(`mcp-sigv4-proxy: the output cannot be written: ${causeText(lost)}\n`);
+  return code ?? (lost ? EXIT_FAILED : said);
 }
+
+/** The error after which output is missing, such as a full disk. A reader may leave early. */
+const lostOutput = (error: Error): Error | undefined =>
+  'code' in error && error.code !== 'EPIPE' ? error : undefined;
 
 /** The word with which the scripts of `completion` ask for candidates; no command of a person. */
 const COMPLETE = '__complete';

@@ -17,7 +17,7 @@ import { type CommandContext, printError } from './command.ts';
 import type { CommandClient } from './command-client.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.ts';
 import { fail, failureOf, wantsJson } from './failure.ts';
-import { writeOutput } from './output-file.ts';
+import { outputProblems, writeOutput } from './output-file.ts';
 import { ProgressLine } from './progress-line.ts';
 import { type Binary, binaryOf, contentOf, resultText } from './result-text.ts';
 import { isTaskMissing, needsTask, taskOf } from './task.ts';
@@ -40,9 +40,12 @@ const notAnObjectText = (name: string): string => `${name} must be a JSON object
 const isElsewhere = (text: string): boolean => text === FROM_STDIN || text.startsWith(FROM_FILE);
 
 export function problems(args: Arguments): readonly string[] {
-  const text = commandOptions(args).args;
-  if (text === undefined || isElsewhere(text) || isJsonObject(text)) return [];
-  return [`${notAnObjectText('--args')}; @file reads it from a file, - from stdin`];
+  const { args: text, output } = commandOptions(args);
+  const isUsable = text === undefined || isElsewhere(text) || isJsonObject(text);
+  return [
+    ...(isUsable ? [] : [`${notAnObjectText('--args')}; @file reads it from a file, - from stdin`]),
+    ...outputProblems(output),
+  ];
 }
 
 /** Calls one tool and prints its result. */

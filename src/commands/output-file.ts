@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { parse, resolve } from 'node:path';
+import { dirname, parse, resolve } from 'node:path';
 import { causeText } from '../core/errors/errors.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import type { CommandContext } from './command.ts';
@@ -12,6 +13,18 @@ export function numbered(path: string, at: number): string {
   const { dir, name, ext, root } = parse(path);
   const folder = dir === '' || dir === root ? dir : `${dir}/`;
   return `${folder}${name}-${at + 1}${ext}`;
+}
+
+/**
+ * Why the file of --output cannot be written, as a list of at most one text. Checked before the
+ * call, whose result would be lost.
+ */
+export function outputProblems(path: string | undefined): readonly string[] {
+  if (path === undefined) return [];
+  const stat = (name: string) => statSync(name, { throwIfNoEntry: false });
+  if (stat(resolve(path))?.isDirectory()) return [`--output must be a file: ${path} is a folder`];
+  const folder = dirname(resolve(path));
+  return stat(folder)?.isDirectory() ? [] : [`--output: the folder ${folder} does not exist`];
 }
 
 /**

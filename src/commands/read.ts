@@ -1,11 +1,15 @@
 import { COMMANDS } from '../command-table.ts';
+import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
 import { isObject, valueTextAt } from '../core/jsonrpc/message.ts';
 import type { CommandContext } from './command.ts';
 import { fail, failUnusable, failureOf, wantsJson } from './failure.ts';
-import { writeOutput } from './output-file.ts';
+import { outputProblems, writeOutput } from './output-file.ts';
 import { type Binary, binaryOf, resourceText } from './result-text.ts';
 import { withServer } from './with-server.ts';
+
+export const problems = (args: Arguments): readonly string[] =>
+  outputProblems(readFlags(COMMANDS.read.options, args.options).values.output);
 
 /** Reads one resource and prints its text. */
 export function run(context: CommandContext): Promise<number> {

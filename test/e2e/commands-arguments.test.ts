@@ -117,9 +117,34 @@ describe('call --output', () => {
     });
     expect(await terminal.exit()).toBe(0);
     expect(readFileSync(join(terminal.home, 'out.txt'), 'utf8')).toBe('{"text":"hi"}\n');
-    const bin = run(['call', 'echo', server.url, '--output', '/no/such/folder/x']);
+    const bin = run(['call', 'echo', 'text=hi', server.url, '--output', '/dev/full']);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
-    expect(bin.stderr).toMatch(/^mcp-sigv4-proxy: --output: ENOENT/);
+    expect(bin.stderr).toMatch(/^mcp-sigv4-proxy: --output: ENOSPC/);
+  });
+
+  it.each([
+    ['/no/such/folder/x', '--output: the folder /no/such/folder does not exist'],
+    ['/tmp', '--output must be a file: /tmp is a folder'],
+  ])(
+    'call refuses --output %s before it calls the tool, whose result would be lost',
+    async (path, problem) => {
+      const { server } = await serve();
+      const bin = run(['call', 'echo', 'text=hi', server.url, '--output', path]);
+      expect(await bin.exit()).toEqual({ code: 2, signal: null });
+      expect(bin.stderr).toContain(`\n  ${problem}\n`);
+      expect(server.requests).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['call', 'echo', 'text=0'],
+    ['tools', '--json'],
+  ])('the command %s returns 1 if its output cannot be written, and names the cause', async (...words) => {
+    const { server } = await serve();
+    const args = [...words, server.url, ...signingArgs];
+    const terminal = await Terminal.start({ args, env: signingEnv, redirect: '>/dev/full' });
+    expect(await terminal.exit()).toBe(1);
+    expect(terminal.output).toMatch(/^mcp-sigv4-proxy: the output cannot be written: .*ENOSPC/);
   });
 });
 

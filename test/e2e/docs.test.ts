@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
 import { configBlock } from '../../src/commands/config/block.ts';
@@ -9,7 +11,7 @@ import { verifySignature } from '../../src/demo/sigv4-verifier.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { issuedKeys } from '../support/accounts.ts';
 import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
-import { BinDriver } from '../support/bin-driver.ts';
+import { BIN_PATH, BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { ConnectProxy } from '../support/connect-proxy.ts';
 import { blocksIn, clientArgs, commandsIn, DOC_PAGES, type ShownCommand } from '../support/doc-pages.ts';
@@ -271,6 +273,35 @@ it('docs/commands.md: its examples print what the commands print', async () => {
     expect(await bin.exit(), line).toEqual({ code: 0, signal: null });
     expect(bin.lines, line).toEqual(lines);
   }
+});
+
+it('docs/commands.md: the script calls a tool for each line of a file, and reports the call that fails', async () => {
+  const endpoint = await startDemoEndpoint();
+  afterThisTest(() => endpoint.close());
+  const { accessKeyId, secretAccessKey, sessionToken } = endpoint.credentials;
+  const { home } = await makeTempHome();
+  const [script = ''] = blocksIn('docs/commands.md', 'bash');
+  writeFileSync(join(home, 'script.sh'), script);
+  writeFileSync(join(home, 'durations.txt'), '0\n20\n1\n');
+  writeFileSync(join(home, 'mcp-sigv4-proxy'), `#!/bin/sh\nexec '${process.execPath}' '${BIN_PATH}' "$@"\n`, {
+    mode: 0o755,
+  });
+  const { stdout } = await promisify(execFile)('sh', ['script.sh'], {
+    cwd: home,
+    env: {
+      HOME: home,
+      PATH: `${home}:/usr/bin:/bin`,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: sessionToken,
+      MCP_PROXY_ENDPOINT: endpoint.url,
+      MCP_PROXY_SERVICE: endpoint.service,
+      MCP_PROXY_REGION: endpoint.region,
+    },
+  });
+  const [first, second, third, refused] = stdout.split('\n');
+  expect([first, second, third]).toEqual(['waited 0 ms', 'waited 20 ms', 'waited 1 ms']);
+  expect(refused).toMatch(/^refused: mcp-sigv4-proxy: The server answered with error -32602: ms must be/);
 });
 
 it('docs/troubleshooting.md: shows what doctor prints behind TLS inspection, except what differs from run to run', async () => {
