@@ -101,8 +101,7 @@ export const COMMANDS = {
     },
     connects: true,
     help: 'calls one tool and prints the result; the arguments are name=value, with types from the schema of the tool; exit code 0, or 1 for an error',
-    example:
-      'mcp-sigv4-proxy call aws___search_documentation search_phrase="S3 lifecycle" limit=3 --profile dev',
+    example: 'mcp-sigv4-proxy call aws___search_documentation search_phrase="S3 lifecycle"',
   },
   resources: {
     words: [],

@@ -20,7 +20,7 @@ const STACKED_INDENT = 6;
 const EXAMPLES = [
   'mcp-sigv4-proxy --lazy --max-connections 8 --profile dev',
   'mcp-sigv4-proxy https://id.lambda-url.eu-west-1.on.aws/mcp --profile dev',
-  'mcp-sigv4-proxy https://tools.example.com/mcp --service execute-api --region eu-west-1',
+  'mcp-sigv4-proxy https://mcp.example.com --service lambda --region eu-west-1',
 ];
 
 const HELP_ALL = ['--help-all', 'show all options'] as const;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { COMMANDS } from '../command-table.ts';
 import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
+import { didYouMean } from '../config/spelling.ts';
 import { causeText } from '../core/errors/errors.ts';
 import {
   isObject,
@@ -12,7 +13,7 @@ import {
 } from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
 import { abortable } from '../core/time/waits.ts';
-import { isJsonObject, pairOf, withPairs } from './call-arguments.ts';
+import { isJsonObject, type Pair, pairOf, withPairs } from './call-arguments.ts';
 import { type CommandContext, printError } from './command.ts';
 import type { CommandClient } from './command-client.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.ts';
@@ -20,6 +21,7 @@ import { fail, failureOf, wantsJson } from './failure.ts';
 import { outputProblems, writeOutput } from './output-file.ts';
 import { ProgressLine } from './progress-line.ts';
 import { type Binary, binaryOf, contentOf, resultText } from './result-text.ts';
+import { propertiesOf } from './schema.ts';
 import { isTaskMissing, needsTask, taskOf } from './task.ts';
 import { answerOfTask } from './task-answer.ts';
 import { failList, listTools, namedEntries } from './tool-list.ts';
@@ -130,11 +132,23 @@ async function prepare(
   const tools = namedEntries(list.texts);
   const tool = tools.get(name)?.json;
   if (!tool) return failUnknownTool(context, name, [...tools.keys()]);
-  const outcome = withPairs(given, words.map(pairOf), tool.inputSchema);
+  const pairs = words.map(pairOf);
+  noteUnlisted(context, pairs, tool.inputSchema);
+  const outcome = withPairs(given, pairs, tool.inputSchema);
   if ('text' in outcome) return { text: outcome.text, tool };
   const message = `${outcome.problems.join('; ')}. Run "mcp-sigv4-proxy tools ${name}" for the arguments.`;
   fail(context, { code: null, reason: 'usage', message });
   return EXIT_USAGE;
+}
+
+/** Servers may accept more arguments than they list, or ignore a misspelled one. */
+function noteUnlisted({ stderr }: CommandContext, pairs: readonly Pair[], schema: unknown): void {
+  const listed = propertiesOf(schema, schema).map(({ name }) => name);
+  const unlisted = new Set(pairs.map(({ name }) => name).filter((name) => !listed.includes(name)));
+  for (const name of listed.length === 0 ? [] : unlisted)
+    stderr.note(
+      `mcp-sigv4-proxy: the tool lists no argument "${firstLine(name)}"${didYouMean(name, listed) || '.'} It is sent all the same.\n`,
+    );
 }
 
 /** Calls a tool, as a task where the tool requires one. */

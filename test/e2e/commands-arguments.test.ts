@@ -54,6 +54,19 @@ describe('call with name=value words', () => {
     expect(server.of('tools/call')).toEqual([]);
   });
 
+  it('call sends an argument that the tool does not list, and suggests the one that the user may have meant', async () => {
+    const { server } = await serve();
+    const bin = run(['call', 'sleep', 'ms=0', 'mss=1', server.url]);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe(
+      'mcp-sigv4-proxy: the tool lists no argument "mss"; did you mean ms? It is sent all the same.\n',
+    );
+    expect(server.of('tools/call')[0]?.text).toContain('"mss":1');
+    const quiet = run(['call', 'sleep', 'ms=0', 'mss=1', server.url, '--quiet']);
+    expect(await quiet.exit()).toEqual({ code: 0, signal: null });
+    expect(quiet.stderr).toBe('');
+  });
+
   it('call suggests the tool that the user may have meant, with and without words', async () => {
     const { server } = await serve();
     const words = run(['call', 'ehco', 'a=1', server.url]);

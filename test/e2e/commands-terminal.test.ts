@@ -41,6 +41,22 @@ describe('a long wait', () => {
   });
 });
 
+describe('help on a terminal', () => {
+  it.each([
+    [80, ['--help']],
+    [80, ['--help-all']],
+    [80, ['call', '--help-all']],
+    [120, ['--help-all']],
+  ])('help fits a terminal of %i columns: %j', async (columns, args) => {
+    const terminal = await Terminal.start({ args, columns });
+    expect(await terminal.exit()).toBe(0);
+    const lines = terminal.raw.split('\n');
+    expect(lines.filter((line) => line.length > columns)).toEqual([]);
+    // A wider terminal is used.
+    expect(Math.max(...lines.map((line) => line.length))).toBeGreaterThan(columns - 20);
+  });
+});
+
 describe('verbosity', () => {
   it('-v, --debug and --quiet set the level of the log, and --quiet hides notes', async () => {
     const server = await start(new SessionServer({ tools: [] }));
