@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { runInThisContext } from 'node:vm';
 import { build } from 'esbuild';
 import { inject } from 'postject';
 
@@ -39,9 +40,14 @@ function run(program, args) {
   if (error || status !== 0) throw error ?? new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`);
 }
 
+const START_CHUNKS = 'start-chunks.cjs';
+/** The chunks in this one file are never read from files of their own. */
+const inStart = new Set(Object.keys(runInThisContext(readFileSync(join(DIST, START_CHUNKS), 'latin1'))));
+
 const digest = createHash('sha256');
-const files = ['start-chunks.cjs', ...readdirSync(DIST).filter((name) => name.endsWith('.wasm'))];
-const assets = [...chunksOf('cli.cjs'), ...files].sort();
+const chunks = [...chunksOf('cli.cjs')].filter((name) => !inStart.has(name));
+const files = [START_CHUNKS, ...readdirSync(DIST).filter((name) => name.endsWith('.wasm'))];
+const assets = [...chunks, ...files].sort();
 // V8 compares only the length of the source with its code cache, so the name of the cache must
 // identify all code.
 for (const name of assets)
