@@ -24,7 +24,13 @@ const stderrOptions = {
 };
 const errors = new Output(stderrOptions);
 
-function usage(problems: readonly string[], asJson = false): number {
+interface Usage {
+  readonly asJson?: boolean;
+  /** The command that was called; undefined for serving. */
+  readonly command?: CommandName;
+}
+
+function usage(problems: readonly string[], { asJson = false, command }: Usage = {}): number {
   if (asJson) {
     const message = problems.join('; ');
     errors.json(`${JSON.stringify({ error: { code: null, reason: 'usage', message, problems } })}\n`);
@@ -32,7 +38,7 @@ function usage(problems: readonly string[], asJson = false): number {
   }
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   errors.write(
-    `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help-all for all options.\n`,
+    `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy ${command ? `${command} ` : ''}--help-all for all options.\n`,
   );
   return EXIT_USAGE;
 }
@@ -69,7 +75,7 @@ async function demo(args: Arguments): Promise<number> {
   const surplus = [...args.problems, ...surplusOf(args, 'demo'), ...problems];
   for (const key of ['port', 'fault'])
     if (!serves && args.options[key]) surplus.push(`${flagOf(key)} needs --serve`);
-  if (surplus.length > 0) return usage(surplus);
+  if (surplus.length > 0) return usage(surplus, { command: 'demo' });
   if (serves) return serveDemoEndpoint(port, fault);
   const { runDemo } = await import('./commands/demo.ts');
   const stdout = new StdoutWriter(() => undefined);
@@ -95,7 +101,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
   ];
   if ('problems' in outcome || problems.length > 0) {
     const [json] = 'json' in COMMANDS[name].options ? (args.options.json?.slice(-1) ?? []) : [];
-    return usage(problems, json === 'true' || json === '1');
+    return usage(problems, { asJson: json === 'true' || json === '1', command: name });
   }
   const ended = new AbortController();
   let code: number | undefined;

@@ -90,6 +90,6 @@ it('demo reports each unsupported option once', async () => {
       '  --json is for doctor, tools, call, resources, read, prompts, prompt, ping, status only\n' +
       '  --timeout is not for demo\n' +
       '  demo takes no endpoint: it brings its own\n' +
-      'Run mcp-sigv4-proxy --help-all for all options.\n',
+      'Run mcp-sigv4-proxy demo --help-all for all options.\n',
   );
 });

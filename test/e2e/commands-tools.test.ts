@@ -149,7 +149,7 @@ describe('tools', () => {
         '  --args is for call only\n' +
         '  --timeout must be a number of seconds >= 0, not "-1"\n' +
         '  --json must be true, false, 1 or 0\n' +
-        'Run mcp-sigv4-proxy --help-all for all options.\n',
+        'Run mcp-sigv4-proxy tools --help-all for all options.\n',
     );
     const header = run([server.url, '--header', 'x-team: blue', '--log-level', 'info']);
     expect(await header.exit()).toMatchObject({ code: 0 });
