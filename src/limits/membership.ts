@@ -37,6 +37,8 @@ export class Membership {
   #view: FleetView | undefined;
   /** Monotonic; when the heartbeat of `#view` was sent. */
   #viewAt = Number.NEGATIVE_INFINITY;
+  /** The most replicas that this one has known of late, and when: an emptied store forgets them. */
+  #known = { replicas: 0, at: 0 };
   /** Monotonic; when this replica joined the others. */
   #joinedAt: number | undefined;
   #refreshing: Promise<void> | undefined;
@@ -125,8 +127,13 @@ export class Membership {
       if (isReply(error)) this.#heldUntil = heldUntil;
       throw error;
     }
+    // The time without the store does not count: others may not have returned yet.
+    if (this.isStale) this.#known = { ...this.#known, at: sentAt };
     this.#viewAt = sentAt;
     this.#joinedAt ??= sentAt;
+    const { known } = this.#view;
+    if (known >= this.#known.replicas || sentAt - this.#known.at > FORGET_US / 1_000)
+      this.#known = { replicas: known, at: sentAt };
     // One whose answer was lost must not keep others waiting.
     this.#refreshing = undefined;
     this.#offsetMs = this.#view.now / 1_000 - this.#clock.monotonic();
@@ -142,7 +149,7 @@ export class Membership {
       ttlUs: ttlMs * 1_000,
       expiresAt: offset === undefined ? 0 : Math.floor((this.#clock.monotonic() + offset + ttlMs) * 1_000),
       minReplicas: this.#minReplicas,
-      expected: this.#view ? this.#view.alive : this.#minReplicas,
+      expected: this.#view ? this.#known.replicas : this.#minReplicas,
       expectedForUs: this.#view ? FORGET_US : EXPECT_NEW_MS * 1_000,
       usedShareOf,
     });

@@ -139,7 +139,7 @@ return 0`;
  * The table of `replica-table.ts`. KEYS: replicas by expiry, replicas by the time they joined,
  * their shares. ARGV: name, lifetime, expires at, minimum, expected, how long expected, used share.
  * Returns the time, the divisor of a local share, the rank, how many are alive and missing, and the
- * shares of the missing ones. Costs O(missing + log replicas).
+ * shares of the missing ones, and how many are known. Costs O(missing + log replicas).
  */
 export const REPLICA_SCRIPT = `${NOW}
 local me, ttl, least = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -181,6 +181,7 @@ for _, name in ipairs(late) do
     share = share + part
   end
 end
+local known = alive + missing
 if now < till then
   local unknown = math.max(0, expected - alive - missing)
   missing = missing + unknown
@@ -191,4 +192,4 @@ redis.call('HSET', KEYS[3], '#born', whole_number(born), '#expected', expected, 
 if ttl > 0 then redis.call('HSET', KEYS[3], me, divisor) end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ${KEY_TTL_S}) end
 local rank = redis.call('ZRANK', KEYS[2], me) or 0
-return {now, divisor, rank, alive, missing + past, string.format('%.9f', share + past_share)}`;
+return {now, divisor, rank, alive, missing + past, string.format('%.9f', share + past_share), known}`;

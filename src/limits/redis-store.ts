@@ -147,8 +147,9 @@ export function redisStore(target: RedisTarget, deps: StoreDeps): LimitStore {
         [`${table}:alive`, `${table}:joined`, `${table}:shares`],
         [replica, ttlUs, Math.floor(expiresAt), minReplicas, expected, expectedForUs, usedShareOf],
       )) as unknown[];
-      const [now = 0, divisor = 1, rank = 0, alive = 0, missing = 0, missingShare = 0] = numbers(answer);
-      return { now, replicas: divisor, rank, alive, missing, missingShare };
+      const [now = 0, divisor = 1, rank = 0, alive = 0, missing = 0, missingShare = 0, known = 1] =
+        numbers(answer);
+      return { now, replicas: divisor, rank, alive, known, missing, missingShare };
     },
     async probe(key) {
       const scratch = keyOf(key, 'probe');

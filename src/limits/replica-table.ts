@@ -36,6 +36,8 @@ export interface FleetView {
   /** The place of this replica in the order of local turns. */
   readonly rank: number;
   readonly alive: number;
+  /** Those that are alive, and those whose heartbeats have ended and are not forgotten. */
+  readonly known: number;
   /** How many replicas may use their local shares now, and the sum of these shares. */
   readonly missing: number;
   readonly missingShare: number;
@@ -114,6 +116,7 @@ export class ReplicaTable {
         missingShare += 1 / replicas;
       }
     }
+    const known = alive + missing;
     if (now < this.#expectedUntil) {
       const unknown = Math.max(0, this.#expected - alive - missing);
       missing += unknown;
@@ -126,6 +129,7 @@ export class ReplicaTable {
       replicas: Math.max(1, minReplicas, divisor),
       rank: Math.max(0, joined.indexOf(replica)),
       alive,
+      known,
       missing: missing + past,
       missingShare: missingShare + pastShare,
     };

@@ -163,6 +163,7 @@ describe.skipIf(!hasRedis)('the script of the replicas', () => {
           const counts = [view.now, view.replicas, ttlUs > 0 ? view.rank : 0, view.alive, view.missing];
           expect(found.slice(0, 5), JSON.stringify(beat)).toEqual(counts);
           expect(Number(found[5])).toBeCloseTo(view.missingShare, 6);
+          expect(found[6]).toBe(view.known);
         }
       }),
       { numRuns: 100 },

@@ -20,6 +20,8 @@ const FAULTS = [
 const SECONDS = Number(process.env.SIMULATED_SECONDS ?? 120);
 const RUNS = Number(process.env.SIMULATED_FLEETS ?? 5);
 
+const MAX_CUT_MS = 15_000;
+
 async function runUnderFaults(
   seed: number,
   fleet: { readonly ratePerSecond: number; readonly burst: number; readonly replicas: number },
@@ -34,6 +36,12 @@ async function runUnderFaults(
   });
   const { members } = simulation;
   const log: string[] = [];
+  let cutAt = 0;
+  const heal = (): void => {
+    for (const each of members) each.isCut = false;
+  };
+  // All have joined.
+  await simulation.clock.advance(3_000);
   while (simulation.clock.monotonic() < SECONDS * 1_000) {
     const until = simulation.clock.monotonic() + (random() < 0.5 ? 1_000 : 12_000) * random();
     while (simulation.clock.monotonic() < until) {
@@ -43,19 +51,24 @@ async function runUnderFaults(
       simulation.busy();
       await simulation.clock.advance(2_500 * random());
     }
+    const isCut = members.some((each) => each.isCut);
+    // After that the shares of replicas that are cut off are given to the others.
+    if (isCut && simulation.clock.monotonic() - cutAt > MAX_CUT_MS) heal();
     const at = Math.floor(random() * replicas);
     const member = members[at];
     const fault = FAULTS[Math.floor(random() * FAULTS.length)];
     log.push(`${Math.round(simulation.clock.monotonic())} ${fault} ${at}`);
     switch (fault) {
       case 'cut':
+        if (!isCut) cutAt = simulation.clock.monotonic();
         if (member) member.isCut = true;
         break;
       case 'cut all':
+        if (!isCut) cutAt = simulation.clock.monotonic();
         for (const each of members) each.isCut = true;
         break;
       case 'heal':
-        for (const each of members) each.isCut = false;
+        heal();
         break;
       case 'pause':
         member?.clock.pause();
@@ -67,6 +80,8 @@ async function runUnderFaults(
         simulation.kill(at);
         break;
       case 'replace':
+        // A new replica alone cannot know those that an emptied store has forgotten.
+        if (isCut) break;
         for (const [place, each] of members.entries()) if (each.clock.isDead) simulation.replace(place);
         break;
       case 'flush':
