@@ -20,7 +20,7 @@ const FAULTS = [
 const SECONDS = Number(process.env.SIMULATED_SECONDS ?? 120);
 const RUNS = Number(process.env.SIMULATED_FLEETS ?? 5);
 
-const MAX_CUT_MS = 15_000;
+const MAX_MISSING_MS = 15_000;
 
 async function runUnderFaults(
   seed: number,
@@ -37,6 +37,7 @@ async function runUnderFaults(
   const { members } = simulation;
   const log: string[] = [];
   let cutAt = 0;
+  let pausedAt = 0;
   const heal = (): void => {
     for (const each of members) each.isCut = false;
   };
@@ -52,8 +53,10 @@ async function runUnderFaults(
       await simulation.clock.advance(2_500 * random());
     }
     const isCut = members.some((each) => each.isCut);
-    // After that the shares of replicas that are cut off are given to the others.
-    if (isCut && simulation.clock.monotonic() - cutAt > MAX_CUT_MS) heal();
+    // Later, the others use the shares of missing replicas.
+    if (isCut && simulation.clock.monotonic() - cutAt > MAX_MISSING_MS) heal();
+    if (simulation.clock.monotonic() - pausedAt > MAX_MISSING_MS)
+      for (const each of members) each.clock.resume();
     const at = Math.floor(random() * replicas);
     const member = members[at];
     const fault = FAULTS[Math.floor(random() * FAULTS.length)];
@@ -71,6 +74,7 @@ async function runUnderFaults(
         heal();
         break;
       case 'pause':
+        if (members.every((each) => !each.clock.isPaused)) pausedAt = simulation.clock.monotonic();
         member?.clock.pause();
         break;
       case 'resume':
