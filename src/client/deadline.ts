@@ -59,6 +59,11 @@ class CountdownQueue {
   };
 }
 
+/** Called when the time of a countdown is over. An object takes the place of a closure per call. */
+export interface ExpiryObserver {
+  onExpired(): void;
+}
+
 /** By clock and limit: a process has few of either. */
 const queues = new WeakMap<Clock, Map<number, CountdownQueue>>();
 
@@ -82,7 +87,7 @@ function queueOf(clock: Clock, ms: number): CountdownQueue {
  */
 export class Countdown implements Deadline {
   readonly #queue: CountdownQueue;
-  readonly #expire: () => void;
+  readonly #expire: ExpiryObserver | (() => void);
   #state: 'queued' | 'timed' | 'stopped' | 'over' = 'stopped';
   #left: number;
   #since = 0;
@@ -94,7 +99,7 @@ export class Countdown implements Deadline {
   next: Countdown | undefined = undefined;
 
   /** @param ms - milliseconds; 0 = no limit. */
-  constructor(clock: Clock, ms: number, expire: () => void) {
+  constructor(clock: Clock, ms: number, expire: ExpiryObserver | (() => void)) {
     this.#queue = queueOf(clock, ms);
     this.#left = ms;
     this.#expire = expire;
@@ -163,6 +168,7 @@ export class Countdown implements Deadline {
   end(): void {
     this.#left = 0;
     this.stop();
-    this.#expire();
+    if (typeof this.#expire === 'function') this.#expire();
+    else this.#expire.onExpired();
   }
 }

@@ -9,28 +9,37 @@ import { type Layer, type Pass, type Reply, withPass } from '../core/pipeline/ca
  * session token to the model. Successful results are unchanged.
  */
 export function redaction(redactor: Redactor): Layer {
+  // Shared by all calls, and not async: thousands may wait for an answer.
+  const fail = (error: unknown): never => {
+    throw redactError(error, redactor);
+  };
+  const finish = (reply: Reply): Reply => redactReply(reply, redactor, false);
   return (next) =>
     function redaction(call) {
       const { httpContext } = call;
       const guard = httpContext?.pass && new GuardedPass(httpContext.pass, redactor);
-      const watched = guard ? withPass(call, guard.pass) : call;
-      // Not async: an async function that waits for the answer costs 500 bytes per call.
-      const fail = (error: unknown): never => {
-        throw redactError(error, redactor);
-      };
       let answering: Promise<Reply>;
       try {
-        answering = next(watched);
+        answering = next(guard ? withPass(call, guard.pass) : call);
       } catch (error) {
         return Promise.reject(redactError(error, redactor));
       }
-      return answering.then((reply) => {
-        const flushing = reply.kind === 'passed' ? guard?.flush() : undefined;
-        const redacted = redactReply(reply, redactor, httpContext !== undefined);
-        return flushing ? flushing.then(() => redacted, fail) : redacted;
-      }, fail);
+      return httpContext ? finishHttp(answering, guard, redactor, fail) : answering.then(finish, fail);
     };
 }
+
+/** The reply to an HTTP client, when what is held of a body that passed has been written. */
+const finishHttp = (
+  answering: Promise<Reply>,
+  guard: GuardedPass | undefined,
+  redactor: Redactor,
+  fail: (error: unknown) => never,
+): Promise<Reply> =>
+  answering.then((reply) => {
+    const flushing = reply.kind === 'passed' ? guard?.flush() : undefined;
+    const redacted = redactReply(reply, redactor, true);
+    return flushing ? flushing.then(() => redacted, fail) : redacted;
+  }, fail);
 
 /** The error without secrets; the same object where it has none. */
 function redactError(error: unknown, redactor: Redactor): unknown {

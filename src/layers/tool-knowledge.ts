@@ -8,6 +8,7 @@ import {
 } from '../core/jsonrpc/message.ts';
 import {
   type Call,
+  type Client,
   type Emit,
   type Handler,
   type Layer,
@@ -70,14 +71,21 @@ class ToolObserver {
   /** Profiles whose server declares list_changed; other clients do not expect it. */
   readonly #promised = new Set<string>();
   readonly #notifiedAt = new Map<string, number>();
+  /** Clients of stdio whose `initialize` has passed, with an `emit` that observes changes. */
+  readonly #initialized = new WeakSet<Client>();
 
   constructor(deps: ToolKnowledgeDeps, next: Handler) {
     this.#deps = deps;
     this.#next = next;
   }
 
-  /** The call with an `emit` that observes list changes of the server, not those of the proxy. */
+  /**
+   * The call with an `emit` that observes list changes of the server, not those of the proxy. In a
+   * session they all pass the `emit` of `initialize`, and thousands of calls may wait.
+   */
   tapChanges(call: Call): Call {
+    const { client, message } = call;
+    if (this.#initialized.has(client) && statedVersion(message) === undefined) return call;
     return tapEmit(call, (message, { profile }) => {
       if (message.kind === 'notification' && isToolsChanged(message.method)) {
         this.#deps.toolsOf(profile).invalidate({ clientKnows: true });
@@ -100,7 +108,10 @@ class ToolObserver {
     // A new session of one HTTP client must not invalidate the tools for all.
     if (httpContext) return this.#next(this.tapChanges(call));
     this.#deps.toolsOf(profile).invalidate({ clientKnows: true });
-    const reply = await this.#next(this.tapChanges(call));
+    this.#initialized.delete(call.client);
+    const tapped = this.tapChanges(call);
+    this.#initialized.add(call.client);
+    const reply = await this.#next(tapped);
     const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
     if (isObject(result) && declaresChangesOf('tools', result)) this.#promised.add(profile);
     else this.#promised.delete(profile);

@@ -166,6 +166,12 @@ export class PoolMembers<T> {
   }
 
   lease(member: PoolMember<T>, use: LeaseUse): SessionLease<T> {
+    this.use(member, use);
+    return new MemberLease(this, member, use);
+  }
+
+  /** Begins a lease that its holder ends by `return`, once. */
+  use(member: PoolMember<T>, use: LeaseUse): void {
     const room = use === 'primary' ? 0 : 1;
     const touch = use !== 'probe';
     member.leases += room;
@@ -174,7 +180,6 @@ export class PoolMembers<T> {
     if (touch) this.#touch(member);
     // A probe keeps its place in the order.
     if (use === 'call' && member.leases >= this.#deps.limits.callsPerItem) this.#order.remove(member);
-    return new MemberLease(this, member, use);
   }
 
   /** Ends a lease. */

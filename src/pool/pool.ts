@@ -216,9 +216,25 @@ export class Pool<T> {
 
   /** Leases the primary, which carries any number of callers; undefined while it is replaced. */
   leasePrimary(): SessionLease<T> | undefined {
+    const primary = this.#usablePrimary();
+    return primary && this.#members.lease(primary, 'primary');
+  }
+
+  /** As `leasePrimary`, for a caller that ends its use by `endUse`, once: thousands may wait. */
+  usePrimary(): PoolMember<T> | undefined {
+    const primary = this.#usablePrimary();
+    if (primary) this.#members.use(primary, 'primary');
+    return primary;
+  }
+
+  endUse(primary: PoolMember<T>): void {
+    this.#members.return(primary, 'primary', 'ok');
+  }
+
+  #usablePrimary(): PoolMember<T> | undefined {
     this.#assertOpen();
     if (this.#primary && this.#members.isExpired(this.#primary)) this.#advance();
-    return this.#primary && this.#members.lease(this.#primary, 'primary');
+    return this.#primary;
   }
 
   /** Waits for the next primary. @throws the refusal. */

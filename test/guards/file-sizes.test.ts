@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the public class of the session pool: a third of the lines is TSDoc',
   },
   'pool/pool.ts': {
-    max: 580,
+    max: 590,
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
@@ -70,7 +70,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'most lines are texts: what each failed response means, and what to do',
   },
   'upstream/transport/signed-transport.ts': {
-    max: 670,
+    max: 700,
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
   },
 };

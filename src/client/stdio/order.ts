@@ -1,4 +1,4 @@
-import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
+import { type Message, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 
@@ -22,6 +22,11 @@ export class Order {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** True for a request that waits for no other message, and that no other waits for. */
+  isFree(request: Request): boolean {
+    return statedVersion(request) !== undefined || (!this.#handshake && request.method !== 'initialize');
   }
 
   /** Runs `send` when the message's turn comes; at once where nothing precedes it. */

@@ -12,9 +12,11 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import type { Batch, Call, Emit, Reply, SendOptions } from '../../core/pipeline/call.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import { CallController } from '../../core/time/call-signal.ts';
-import { Countdown } from '../deadline.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { Countdown, type ExpiryObserver } from '../deadline.ts';
 import { type Heartbeat, startHeartbeat } from '../heartbeat.ts';
 import { rescue } from '../rescue.ts';
 import { timeLimitFor, timeoutError } from '../time-limit.ts';
@@ -74,26 +76,16 @@ export class RequestHandler {
       );
       return;
     }
-    const token = progressTokenOf(request);
-    const entry: InFlight = {
-      request,
-      controller: new CallController(),
-      deadline: new Countdown(this.#deps.clock, timeLimitFor(request, this.#deps.limits).ms, () =>
-        this.#expire(entry),
-      ),
-      tokenKey: token === undefined ? undefined : idKey(token),
-      heartbeat: undefined,
-      silent: false,
-      started: false,
-      settled: false,
-      record,
-    };
+    const entry = new ClientRequest(this, request, record, {
+      clock,
+      limitMs: timeLimitFor(request, this.#deps.limits).ms,
+    });
     this.#parts.inFlight.add(entry);
-    if (token !== undefined) entry.heartbeat = this.#startHeartbeat(entry);
+    if (entry.tokenKey !== undefined) entry.heartbeat = this.#startHeartbeat(entry);
     const call: Call = {
       message: request,
-      client: this.#deps.client,
-      profile: this.#deps.profile,
+      client,
+      profile,
       signal: entry.controller.signal,
       emit: this.#parts.createEmit(entry),
       deadline: entry.deadline,
@@ -102,28 +94,35 @@ export class RequestHandler {
       batch,
       sendOptions: options,
     };
-    const { signal } = entry.controller;
-    // An abort settles the call wherever it waits. With a client to answer, one turn later: the
-    // handler's own error knows whether anything was sent.
-    const leave = (): void => {
-      const { reason } = signal;
-      if (reason instanceof Abandoned) this.#fail(entry, reason);
-      else setImmediate(() => this.#fail(entry, reason));
-    };
-    signal.addEventListener('abort', leave, { once: true });
-    const run = (): Promise<Reply> => {
-      if (signal.aborted) return Promise.reject(signal.reason);
-      entry.started = true;
-      try {
-        return this.#deps.handler(call);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    };
-    this.#parts.order.schedule(request, run).then(
+    entry.controller.signal.addEventListener('abort', entry, { once: true });
+    const { order } = this.#parts;
+    const sending = order.isFree(request)
+      ? this.#send(entry, call)
+      : order.schedule(request, () => this.#send(entry, call));
+    sending.then(
       (reply) => this.#finish(entry, reply),
       (error: unknown) => this.#fail(entry, error),
     );
+  }
+
+  #send(entry: ClientRequest, call: Call): Promise<Reply> {
+    if (call.signal.aborted) return Promise.reject(call.signal.reason);
+    entry.started = true;
+    try {
+      return this.#deps.handler(call);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * An abort settles the call wherever it waits. With a client to answer, one turn later: the
+   * handler's own error knows whether anything was sent.
+   */
+  onAborted(entry: InFlight): void {
+    const { reason } = entry.controller.signal;
+    if (reason instanceof Abandoned) this.#fail(entry, reason);
+    else setImmediate(() => this.#fail(entry, reason));
   }
 
   /** While the client reads nothing, its calls do not run out of time. */
@@ -192,7 +191,8 @@ export class RequestHandler {
     this.#parts.writer.write(errorResponse(known.toJsonRpc(), idText(request)));
   }
 
-  #expire(entry: InFlight): void {
+  /** Called when the time limit of the call is over. */
+  onExpired(entry: InFlight): void {
     const { request, started } = entry;
     const limit = timeLimitFor(request, this.#deps.limits);
     // The protocol forbids cancelling `initialize`, and the server does not know a request that was
@@ -240,3 +240,40 @@ export class RequestHandler {
 
 /** The number of a call that is measured. */
 const callOf = ({ record }: InFlight): { call?: number } => (record ? { call: record.number } : {});
+
+/** A request of the client. It observes its own cancellation: thousands may wait. */
+class ClientRequest implements InFlight, ExpiryObserver {
+  readonly #handler: RequestHandler;
+  readonly request: Request;
+  readonly controller = new CallController();
+  readonly deadline: Countdown;
+  readonly tokenKey: string | undefined;
+  readonly record: CallRecord | undefined;
+  heartbeat: Heartbeat | undefined = undefined;
+  silent = false;
+  started = false;
+  settled = false;
+
+  constructor(
+    handler: RequestHandler,
+    request: Request,
+    record: CallRecord | undefined,
+    { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
+  ) {
+    this.#handler = handler;
+    this.request = request;
+    this.record = record;
+    const token = progressTokenOf(request);
+    this.tokenKey = token === undefined ? undefined : idKey(token);
+    this.deadline = new Countdown(clock, limitMs, this);
+  }
+
+  onExpired(): void {
+    this.#handler.onExpired(this);
+  }
+
+  /** Called when its signal aborts. */
+  handleEvent(): void {
+    this.#handler.onAborted(this);
+  }
+}

@@ -30,7 +30,8 @@ export class RetriedCall {
   readonly #message: Request;
   readonly #rate: AdaptiveRate | undefined;
   readonly #started: number;
-  #sentAt: number;
+  /** Undefined for an attempt that was sent at once. */
+  #sentAt: number | undefined;
   #attempt = 1;
   #throttled = 0;
   #mayHaveRun = false;
@@ -45,7 +46,6 @@ export class RetriedCall {
     this.#message = message;
     this.#rate = rate;
     this.#started = deps.clock.monotonic();
-    this.#sentAt = this.#started;
   }
 
   /** Makes one attempt in its turn, and others after it. */
@@ -119,7 +119,7 @@ export class RetriedCall {
     const { clock, events } = this.#deps;
     const failure =
       'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
-    if (this.#rate) reportToRate(this.#rate, outcome, failure, this.#sentAt);
+    if (this.#rate) reportToRate(this.#rate, outcome, failure, this.#sentAt ?? this.#started);
     if (failure && isThrottled(failure)) {
       const { method } = this.#message;
       events.emit({ type: 'server.throttled', profile, method, retryAfterMs: failure.retryAfterMs });

@@ -31,7 +31,7 @@ import { judgeLostSession, readLostSession } from '../transport/lost-session.ts'
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { connectionLost } from '../transport/transport-errors.ts';
 import { toBodyError } from './broken-body.ts';
-import { PendingResponses } from './pending-responses.ts';
+import { PendingResponses, type SettlementObserver } from './pending-responses.ts';
 import { isSameIdLoosely, MAX_STRAYS } from './stray-answers.ts';
 
 /**
@@ -124,9 +124,9 @@ export class Exchange {
   }
 
   /** Registers a request that this exchange answers. The promise always settles, once. */
-  expect(request: Request): Promise<Reply> {
+  expect(request: Request, observer?: SettlementObserver): Promise<Reply> {
     this.#posted++;
-    return this.#pending.expect(request);
+    return this.#pending.expect(request, observer);
   }
 
   /**

@@ -35,7 +35,7 @@ export interface Wanted {
 }
 
 /** The place that a caller requests. */
-interface ConnectionPlace extends Wanted {
+export interface ConnectionPlace extends Wanted {
   /** The share in the queue; callers without one share one. */
   readonly share?: Share | undefined;
 }

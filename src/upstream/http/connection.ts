@@ -6,6 +6,7 @@ import {
   type Connector,
   type DispatchController,
   type DispatchHandler,
+  freeWritten,
   HttpClient,
   type HttpMethod,
 } from './undici.ts';
@@ -62,6 +63,7 @@ export interface ConnectionOptions {
 
 /** Receives one response from undici. A class, because closures would be created per request. */
 class ResponseHandler implements DispatchHandler {
+  readonly #connection: Connection;
   readonly #reused: boolean;
   readonly #resolve: (incoming: Incoming) => void;
   readonly #reject: (failure: TransportFailure) => void;
@@ -72,12 +74,14 @@ class ResponseHandler implements DispatchHandler {
   #started = false;
 
   constructor(
+    connection: Connection,
     reused: boolean,
     resolve: (incoming: Incoming) => void,
     reject: (failure: TransportFailure) => void,
     over: (reusable: boolean) => void,
     { onStart, observer }: OutgoingRequest,
   ) {
+    this.#connection = connection;
     this.#onStart = onStart;
     this.#observer = observer;
     this.#reused = reused;
@@ -89,6 +93,8 @@ class ResponseHandler implements DispatchHandler {
   onRequestStart(): void {
     this.#started = true;
     this.#onStart?.();
+    // undici writes the request as soon as this returns.
+    queueMicrotask(() => this.#connection.freeWritten());
   }
 
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
@@ -106,7 +112,7 @@ class ResponseHandler implements DispatchHandler {
 
   onResponseEnd(): void {
     this.#incoming?.end();
-    this.#over(true);
+    this.#connection.requestEnded(true, this.#over);
   }
 
   onResponseError(_controller: DispatchController, error: Error): void {
@@ -116,7 +122,7 @@ class ResponseHandler implements DispatchHandler {
       this.#observer?.failed(failure);
       this.#reject(failure);
     }
-    this.#over(false);
+    this.#connection.requestEnded(false, this.#over);
   }
 }
 
@@ -204,18 +210,31 @@ export class Connection {
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
     return new Promise((resolve, reject) => {
       const { method, path, headers, body = null } = request;
-      const ended = (reusable: boolean): void => {
-        if (reusable) {
-          this.#served++;
-          this.#answeredIn = currentTurn();
-        }
-        // undici is still inside its parser here: closing or reusing its client would corrupt it.
-        queueMicrotask(() => over(reusable && !this.#dead));
-      };
       // The server may have closed a socket that was dialled early, like a reused one.
-      const answer = new ResponseHandler(this.warm || this.#early.ready, resolve, reject, ended, request);
+      const answer = new ResponseHandler(
+        this,
+        this.warm || this.#early.ready,
+        resolve,
+        reject,
+        over,
+        request,
+      );
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
+  }
+
+  /** Called by the handler of the request, whose closures would keep its body. */
+  requestEnded(reusable: boolean, over: (reusable: boolean) => void): void {
+    if (reusable) {
+      this.#served++;
+      this.#answeredIn = currentTurn();
+    }
+    // undici is still inside its parser here: closing or reusing its client would corrupt it.
+    queueMicrotask(() => over(reusable && !this.#dead));
+  }
+
+  freeWritten(): void {
+    freeWritten(this.#client);
   }
 
   /** Aborts the request and closes the socket now. */

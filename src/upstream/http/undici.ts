@@ -6,6 +6,8 @@ import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher
 // @ts-expect-error the file has no declarations of its own; those of the package's entry describe it
 import connector from 'undici/lib/core/connect.js';
 // @ts-expect-error as above
+import symbols from 'undici/lib/core/symbols.js';
+// @ts-expect-error as above
 import UndiciClient from 'undici/lib/dispatcher/client.js';
 
 export const HttpClient: typeof ClientType = UndiciClient;
@@ -17,3 +19,24 @@ export type ConnectCallback = Parameters<Connector>[1];
 export type HttpMethod = Dispatcher.HttpMethod;
 export type DispatchHandler = Dispatcher.DispatchHandler;
 export type DispatchController = Dispatcher.DispatchController;
+
+/** The parts of an undici request that it does not read after they are written. */
+interface WrittenRequest {
+  body: unknown;
+  headers: readonly string[];
+}
+
+const NONE: readonly string[] = [];
+
+/**
+ * Frees body and headers of the request that a client has written. undici keeps both until the
+ * response has ended, and thousands of requests may wait for it.
+ */
+export function freeWritten(client: HttpClient): void {
+  const queues = client as unknown as Record<symbol, unknown>;
+  const requests = queues[symbols.kQueue] as (WrittenRequest | null)[] | undefined;
+  const running = requests?.[queues[symbols.kRunningIdx] as number];
+  if (!running) return;
+  running.body = null;
+  running.headers = NONE;
+}

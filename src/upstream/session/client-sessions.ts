@@ -133,12 +133,19 @@ export class ClientSessions implements PoolOwner {
 
   /** Sends the call, and again on a new session where the server has lost the first. */
   sendCall(call: Call, send: SendCall): Promise<Reply> {
-    const { session, beforeResend } = this.#deps;
-    return this.#sendOnPool(call, send, new Resends(session.clock, call, beforeResend));
+    return this.#sendOnPool(call, send, undefined);
   }
 
-  #sendOnPool(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
-    return this.#pool?.sendCall(call, send, resends) ?? this.#sendUnopened(call, send, resends);
+  #sendOnPool(call: Call, send: SendCall, resends: Resends | undefined): Promise<Reply> {
+    return (
+      this.#pool?.sendCall(call, send, resends) ??
+      this.#sendUnopened(call, send, resends ?? this.resendsOf(call))
+    );
+  }
+
+  resendsOf(call: Call): Resends {
+    const { session, beforeResend } = this.#deps;
+    return new Resends(session.clock, call, beforeResend);
   }
 
   /** Called where a pool has failed a call. */
@@ -146,7 +153,7 @@ export class ClientSessions implements PoolOwner {
     pool: ClientSessionPool,
     call: Call,
     send: SendCall,
-    resends: Resends,
+    resends: Resends | undefined,
     error: unknown,
   ): Promise<Reply> {
     // The pool was closed because the client initialized again: use the new one.

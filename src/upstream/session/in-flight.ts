@@ -3,6 +3,7 @@ import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import type { SettlementObserver } from '../exchange/pending-responses.ts';
 import { CANCEL_GRACE_MS } from '../transport/http-attempt.ts';
 
 /** The requests in flight on one session, each with its exchange; they observe their signal. */
@@ -38,12 +39,9 @@ export class SessionCalls {
 
   #expect(exchange: Exchange, { message, signal }: Call): Promise<Reply> {
     if (message.kind !== 'request') return Promise.resolve({ kind: 'accepted' });
-    const entry = new CarriedCall(exchange, message, signal);
+    const entry = new CarriedCall(this, exchange, message, signal);
     this.#calls.set(message.id, entry);
-    const reply = exchange.expect(message);
-    const settled = (): void => this.#settled(entry);
-    reply.then(settled, settled);
-    return reply;
+    return exchange.expect(message, entry);
   }
 
   #watch(exchange: Exchange, { message, signal }: Call): void {
@@ -53,7 +51,8 @@ export class SessionCalls {
     else signal.addEventListener('abort', entry, { once: true });
   }
 
-  #settled(entry: CarriedCall): void {
+  /** Called when a request has its answer or its error. */
+  settled(entry: CarriedCall): void {
     const { signal } = entry;
     signal.removeEventListener('abort', entry);
     const forget = (): void => {
@@ -66,15 +65,22 @@ export class SessionCalls {
   }
 }
 
-class CarriedCall {
+/** Observes the end of its request, and its cancellation. */
+class CarriedCall implements SettlementObserver {
+  readonly #calls: SessionCalls;
   readonly exchange: Exchange;
   readonly request: Request;
   readonly signal: AbortSignal;
 
-  constructor(exchange: Exchange, request: Request, signal: AbortSignal) {
+  constructor(calls: SessionCalls, exchange: Exchange, request: Request, signal: AbortSignal) {
+    this.#calls = calls;
     this.exchange = exchange;
     this.request = request;
     this.signal = signal;
+  }
+
+  onSettled(): void {
+    this.#calls.settled(this);
   }
 
   handleEvent(): void {

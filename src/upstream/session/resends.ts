@@ -27,9 +27,9 @@ export class Resends {
     this.#beforeResend = beforeResend;
   }
 
-  /** True after the first attempt. */
-  get isSent(): boolean {
-    return this.#isSent;
+  /** Call this where an attempt was made without `beforeAttempt`. */
+  markSent(): void {
+    this.#isSent = true;
   }
 
   /** Called before each attempt, and awaited where it is a re-send of a request. */

@@ -9,6 +9,7 @@ import { endWith } from '../../core/pipeline/span-outcome.ts';
 import { listChanges } from '../../core/tools/list-changes.ts';
 import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
+import type { PoolMember } from '../../pool/member.ts';
 import type { LeaseOutcome, SessionLease } from '../../pool/members.ts';
 import { Pool } from '../../pool/pool.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
@@ -45,6 +46,8 @@ export interface ClientSessionPoolOptions {
 export interface PoolOwner {
   /** Called with the reply to a call that the server has accepted. */
   onAccepted(call: Call, reply: Reply): void;
+  /** Counts the attempts of a call, of which only few need more than one. */
+  resendsOf(call: Call): Resends;
   /**
    * Sends a call that this pool has failed on the pool that has replaced it.
    * @throws the error where no other pool is there.
@@ -53,7 +56,7 @@ export interface PoolOwner {
     pool: ClientSessionPool,
     call: Call,
     send: SendCall,
-    resends: Resends,
+    resends: Resends | undefined,
     error: unknown,
   ): Promise<Reply>;
 }
@@ -182,43 +185,46 @@ export class ClientSessionPool {
   /**
    * Sends the call in a session, and in another one where the server has lost it. Not async, as all
    * that waits for the answer: thousands of calls may wait.
+   * @param before - the attempts on another pool, where there were any.
    */
-  sendCall(call: Call, send: SendCall, resends: Resends): Promise<Reply> {
+  sendCall(call: Call, send: SendCall, before?: Resends): Promise<Reply> {
     const { limits } = this.#deps;
     const isSpread = Number.isFinite(limits.callsPerItem) && isSpreadCall(call);
     try {
-      const lease = isSpread || resends.isSent ? undefined : this.#pool.leasePrimary();
-      if (lease) return this.#sendFirst(call, send, resends, lease);
+      const primary = isSpread || before ? undefined : this.#pool.usePrimary();
+      if (primary) return this.#sendFirst(call, send, primary);
     } catch (error) {
-      return this.#sendElsewhere(error, call, send, resends);
+      return this.#owner.sendElsewhere(this, call, send, before, error);
     }
+    const resends = before ?? this.#owner.resendsOf(call);
     return this.#sendUntilKept(call, send, resends, { isSpread, loss: undefined }).catch((error: unknown) =>
-      this.#sendElsewhere(error, call, send, resends),
+      this.#owner.sendElsewhere(this, call, send, resends, error),
     );
   }
 
   /** The first attempt, on the primary session. */
-  #sendFirst(call: Call, send: SendCall, resends: Resends, lease: SessionLease<Session>): Promise<Reply> {
-    resends.beforeAttempt();
+  #sendFirst(call: Call, send: SendCall, primary: PoolMember<Session>): Promise<Reply> {
     let sent: Promise<Reply>;
     try {
-      sent = send(lease.item, call);
+      sent = send(primary.item, call);
     } catch (error) {
       sent = Promise.reject(error);
     }
     return sent.then(
       (reply) => {
-        this.#answered(call, lease.item, reply);
-        lease.release('ok');
+        this.#answered(call, primary.item, reply);
+        this.#pool.endUse(primary);
         return reply;
       },
       (error: unknown) => {
         const isLost = isSessionLost(error);
-        if (isLost) this.#tracing(call, () => this.#lose(lease.item, { byCaller: true }));
-        lease.release('ok');
+        if (isLost) this.#tracing(call, () => this.#lose(primary.item, { byCaller: true }));
+        this.#pool.endUse(primary);
+        const resends = this.#owner.resendsOf(call);
+        resends.markSent();
         return isLost
           ? this.#sendAfter(error, call, send, resends)
-          : this.#sendElsewhere(error, call, send, resends);
+          : this.#owner.sendElsewhere(this, call, send, resends, error);
       },
     );
   }
@@ -228,7 +234,7 @@ export class ClientSessionPool {
       await resends.waitAfter(loss);
       return await this.#sendUntilKept(call, send, resends, { isSpread: false, loss });
     } catch (error) {
-      return this.#sendElsewhere(error, call, send, resends);
+      return this.#owner.sendElsewhere(this, call, send, resends, error);
     }
   }
 
@@ -236,11 +242,6 @@ export class ClientSessionPool {
     if (reply.kind === 'answer' && reply.message.outcome !== 'result') return;
     this.repeat(call.message, session);
     this.#owner.onAccepted(call, reply);
-  }
-
-  /** @throws the error, unless the client's sessions have another pool for the call. */
-  #sendElsewhere(error: unknown, call: Call, send: SendCall, resends: Resends): Promise<Reply> {
-    return this.#owner.sendElsewhere(this, call, send, resends, error);
   }
 
   /** Sends the call on one session after the other, until one is not lost. */

@@ -228,17 +228,22 @@ export class Session implements Origin {
 
   /** The first member of a batch may be cancelled; the others still need their messages. */
   #emitOf(first: Call, calls: readonly Call[]): Emit {
+    // Not one closure for both: it would keep the array of each call that waits.
+    if (calls.length === 1) return (message, origin) => this.#emitTo(first, message, origin);
     return (message, origin) => {
-      // The answer could not be delivered.
-      if (this.#isOver && message.kind === 'request') {
-        this.#dropped('a request of a session that is gone');
-        return DONE;
-      }
-      // Emitted through the session, because the call may be cancelled.
-      if (isChangeNotification(message)) return this.#emit(message, this);
-      const receiver = calls.length === 1 ? first : (calls.find(({ signal }) => !signal.aborted) ?? first);
-      return receiver.emit(message, origin);
+      const receiver = calls.find(({ signal }) => !signal.aborted) ?? first;
+      return this.#emitTo(receiver, message, origin);
     };
+  }
+
+  #emitTo(receiver: Call, message: Message, origin: Origin): Promise<void> {
+    // The answer could not be delivered.
+    if (this.#isOver && message.kind === 'request') {
+      this.#dropped('a request of a session that is gone');
+      return DONE;
+    }
+    // Emitted through the session, because the call may be cancelled.
+    return isChangeNotification(message) ? this.#emit(message, this) : receiver.emit(message, origin);
   }
 
   /** Sends `initialize`, the only request without a session id. @param priority - see `request`. */

@@ -13,7 +13,7 @@ import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { plainCause } from '../http/connect-cause.ts';
 import { TransportFailure } from '../http/connection.ts';
-import type { ConnectionPool, Wanted } from '../http/connection-pool.ts';
+import type { ConnectionPlace, ConnectionPool, Wanted } from '../http/connection-pool.ts';
 import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
@@ -140,10 +140,13 @@ const MAX_SHOWN_ID = 100;
 
 /** Remedies for a refused attempt; each is tried once per request. */
 interface AvailableRemedies {
-  fresh: boolean;
-  clock: boolean;
-  connection: boolean;
+  readonly fresh: boolean;
+  readonly clock: boolean;
+  readonly connection: boolean;
 }
+
+/** Shared, because nearly all requests keep all. */
+const ALL_REMEDIES: AvailableRemedies = { fresh: true, clock: true, connection: true };
 
 /**
  * The signed HTTP transport of one profile. Takes a connection, signs the exact bytes and sends
@@ -236,8 +239,7 @@ export class SignedTransport {
    * request does not admit who would sign it; the signal's reason.
    */
   open(request: TransportRequest): Promise<OpenedExchange> {
-    const remedies: AvailableRemedies = { fresh: true, clock: true, connection: true };
-    return this.#tryUntilDone(request, remedies, undefined, 1);
+    return this.#tryUntilDone(request, ALL_REMEDIES, undefined, 1);
   }
 
   /** Not async: each async function that waits for the response costs 500 bytes per request. */
@@ -249,7 +251,7 @@ export class SignedTransport {
   ): Promise<OpenedExchange> {
     const { signal } = request;
     if (signal.aborted) return Promise.reject(signal.reason);
-    const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
+    const wanted = placeOf(request, !remedies.connection);
     const lease = this.#tryLease(request, wanted);
     if (lease) return this.#tryOn(new Attempt(number, lease), request, remedies, refreshed);
     return this.#waitForConnection(request, wanted).then((granted) =>
@@ -280,8 +282,8 @@ export class SignedTransport {
         return learning ? learning.then(judge, judge) : judge();
       },
       (error: unknown) => {
-        this.#judgeFailure(request, remedies, attempt.lease, error);
-        return this.#tryUntilDone(request, remedies, refreshed, attempt.number + 1);
+        const left = this.#judgeFailure(request, remedies, attempt.lease, error);
+        return this.#tryUntilDone(request, left, refreshed, attempt.number + 1);
       },
     );
   }
@@ -321,7 +323,7 @@ export class SignedTransport {
       return reportOpened(observer, sent);
     return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
       next
-        ? this.#tryUntilDone(request, remedies, next.credentials, number + 1)
+        ? this.#tryUntilDone(request, next.remedies, next.credentials, number + 1)
         : reportOpened(observer, sent),
     );
   }
@@ -373,14 +375,22 @@ export class SignedTransport {
     };
   }
 
-  /** Returns where the request is sent again on a new connection. @throws any other failure. */
-  #judgeFailure(request: TransportRequest, remedies: AvailableRemedies, lease: Lease, error: unknown): void {
+  /**
+   * Returns the remedies that are left for the request, which is sent again on a new connection.
+   * @throws any other failure.
+   */
+  #judgeFailure(
+    request: TransportRequest,
+    remedies: AvailableRemedies,
+    lease: Lease,
+    error: unknown,
+  ): AvailableRemedies {
     lease.cancel(toError(error));
     if (request.signal.aborted) throw request.signal.reason;
     if (!(error instanceof TransportFailure)) throw error;
     const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.idempotent);
     if (!stale || !remedies.connection) throw this.#transportError(error);
-    remedies.connection = false;
+    return { ...remedies, connection: false };
   }
 
   /**
@@ -406,14 +416,10 @@ export class SignedTransport {
     return won.response;
   }
 
-  #waitForConnection(request: TransportRequest, wanted: Wanted): Promise<Lease> {
+  #waitForConnection(request: TransportRequest, place: ConnectionPlace): Promise<Lease> {
     const lane = this.#laneOf(request);
     request.observer.onWait?.(lane.busyText);
-    const leased = lane.lease(request.signal, {
-      fresh: wanted.fresh,
-      maxIdleMs: wanted.maxIdleMs,
-      share: request.share,
-    });
+    const leased = lane.lease(request.signal, place);
     const { events, clock } = this.#options;
     request.record?.beginConnectionWait(clock);
     return events.detailed ? this.#reportWait(request, leased) : leased;
@@ -559,7 +565,7 @@ export class SignedTransport {
     used: { readonly credentials: Credential | undefined; readonly offsetMs: number },
     remedies: AvailableRemedies,
     signal: AbortSignal,
-  ): Promise<{ credentials: Credential | undefined } | undefined> {
+  ): Promise<{ credentials: Credential | undefined; remedies: AvailableRemedies } | undefined> {
     const { events, profile, authorizer } = this.#options;
     const body = await response.readAll(ERROR_BODY).catch(() => undefined);
     if (!body) return undefined;
@@ -582,19 +588,17 @@ export class SignedTransport {
       const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
       if (correction) this.#correct(correction.offsetMs, used.offsetMs);
       if (correction?.retry && remedies.clock) {
-        remedies.clock = false;
         report(true);
-        return { credentials: undefined };
+        return { credentials: undefined, remedies: { ...remedies, clock: false } };
       }
       if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
     }
     if (remedies.fresh) {
-      remedies.fresh = false;
       const refused = { status, kind: refusal.kind, message: refusal.message, challenge, errorType };
       const newer = await authorizer.refresh(used.credentials, refused, signal);
       if (newer) {
         report(true);
-        return { credentials: newer };
+        return { credentials: newer, remedies: { ...remedies, fresh: false } };
       }
     }
     report(false);
@@ -665,3 +669,19 @@ function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** The place of a stdio client's request by its maximum idle time: shared, thousands may wait. */
+const SHARELESS_PLACES = new Map<number | undefined, ConnectionPlace>();
+
+/** The place of a request in the queue for connections. */
+function placeOf(request: TransportRequest, fresh: boolean): ConnectionPlace {
+  const maxIdleMs = maxIdleMsOf(request);
+  const { share } = request;
+  if (share || fresh) return { fresh, maxIdleMs, share };
+  let place = SHARELESS_PLACES.get(maxIdleMs);
+  if (!place) {
+    place = { fresh, maxIdleMs, share };
+    SHARELESS_PLACES.set(maxIdleMs, place);
+  }
+  return place;
+}

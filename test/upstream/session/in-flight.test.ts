@@ -11,7 +11,13 @@ function held() {
   const answers: ((reply: Reply) => void)[] = [];
   const abandoned: [id: unknown, reason: unknown][] = [];
   const exchange: Pick<Exchange, 'expect' | 'abandon'> = {
-    expect: () => new Promise((resolve) => answers.push(resolve)),
+    expect: (_request, observer) =>
+      new Promise((resolve) => {
+        answers.push((reply) => {
+          resolve(reply);
+          observer?.onSettled();
+        });
+      }),
     abandon: ({ id }: Request, reason: unknown) => void abandoned.push([id, reason]),
   };
   return { exchange: exchange as Exchange, answers, abandoned };
