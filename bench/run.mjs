@@ -26,6 +26,7 @@ const SCENARIOS = [
     'warm-cold',
   ],
   ...['cancelled-queue', 'session-pool', 'transport'],
+  ...['waiting-calls', 'waiting-progress', 'stream-results'],
   ...['listener', 'eras', 'distance'],
 ];
 /** Far above the slowest: a subject that hangs costs this much once, and is not measured again. */

@@ -107,7 +107,7 @@ export class StdioClient {
     return this.#child.pid;
   }
 
-  /** @returns MB of its heap that are in use after a collection. */
+  /** @returns MB that its objects hold after a collection, with the memory of their buffers. */
   async liveHeap() {
     const answer = once(this.#child.stdio[3], 'data');
     this.#child.kill('SIGUSR2');
