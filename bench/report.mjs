@@ -21,6 +21,7 @@ const times = (value) => `${value.toFixed(2)} x`;
 const rate = (value) => `${Math.round(value).toLocaleString('en')}/s`;
 const mb = (value) => `${value.toFixed(0)} MB`;
 const mb1 = (value) => `${value.toFixed(1)} MB`;
+const kb = (value) => `${value.toFixed(1)} kB`;
 const count = (value) => value.toFixed(0);
 const yesNo = (value) => (value > 0 ? 'yes' : 'no');
 
@@ -153,8 +154,8 @@ const TROUBLE = [
 
 /** In front of HTTP clients: the listener beside a bare reverse proxy, which signs nothing, and no proxy at all. */
 const LISTENING = [
-  ...[1, 32, 256].map((inFlight) => ({
-    title: `A call with ${inFlight} in flight, p50`,
+  ...[1, 32, 256, 1_024].map((inFlight) => ({
+    title: `A call with ${inFlight.toLocaleString('en')} in flight, p50`,
     metric: `P50At${inFlight}`,
     ratio: `ratioAt${inFlight}`,
     show: ms,
@@ -166,6 +167,7 @@ const LISTENING = [
   })),
   { title: 'First byte of a stream', metric: 'FirstByte', show: ms },
 ];
+const IDLE_STREAM = { title: 'Memory of an idle stream', show: kb, most: 40 };
 const MAX_OF_BARE = 1.2;
 const LISTENER_REASON = undefined;
 
@@ -262,12 +264,21 @@ export function page({ facts, subjects, results, seconds }) {
       most: MAX_OF_BARE,
       reason: LISTENER_REASON,
     };
-    const verdict = ratio
-      ? [ofOurs('listener', ratio, times), ...verdicts.of(row, numberOf(results, ['listener', ratio], OURS))]
-      : ['', '', ''];
+    const verdict =
+      ratio && 'listener' in results
+        ? [
+            ofOurs('listener', ratio, times),
+            ...verdicts.of(row, numberOf(results, ['listener', ratio], OURS)),
+          ]
+        : ['', '', ''];
     const columns = ['listener', 'bare', 'direct'].map((who) => ofOurs('listener', `${who}${metric}`, show));
     return [title, ...columns, ...verdict];
   });
+  if ('listener' in results) {
+    const value = numberOf(results, ['listener', 'perStream'], OURS);
+    const columns = ['perStream', 'barePerStream'].map((metric) => ofOurs('listener', metric, kb));
+    listening.push([IDLE_STREAM.title, ...columns, '-', '', ...verdicts.of(IDLE_STREAM, value)]);
+  }
   const eras = ERAS.map(([title, way]) => [
     title,
     ofOurs('eras', `${way}-session`, rate),
@@ -304,8 +315,6 @@ ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${proble
 ## As an HTTP listener
 
 ${table(['', 'listener', 'bare reverse proxy', 'direct', 'against bare', 'target', ''], listening)}
-
-256 idle streams hold ${ofOurs('listener', 'perStream', (kb) => `${kb.toFixed(0)} kB`)} each.
 
 ## Over a slow network
 
