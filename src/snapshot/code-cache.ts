@@ -2,7 +2,6 @@ import {
   accessSync,
   closeSync,
   constants,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,6 +12,7 @@ import {
 import { join } from 'node:path';
 import v8 from 'node:v8';
 import type vm from 'node:vm';
+import { createFolder } from '../core/system/create-folder.ts';
 import { openTrusted } from '../core/system/trusted-file.ts';
 
 /** The entry that is no script; a script has the name of a file. */
@@ -65,7 +65,7 @@ export class CodeCache {
   write({ settled }: { readonly settled: boolean }): void {
     try {
       // First, because the code takes 20 ms to collect, which a read-only home would waste.
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      createFolder(this.#folder, 0o700);
       accessSync(this.#folder, constants.W_OK);
       const code = new Map(this.#known);
       for (const [name, script] of this.#scripts) code.set(name, script.createCachedData());

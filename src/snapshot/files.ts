@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { causeText } from '../core/errors/errors.ts';
 import { isObject } from '../core/jsonrpc/message.ts';
 import type { Events } from '../core/pipeline/events.ts';
+import { createFolder } from '../core/system/create-folder.ts';
 import { folderProblem, openTrusted } from '../core/system/trusted-file.ts';
 import type { Snapshot, SnapshotStore } from '../core/tools/snapshot.ts';
 
@@ -76,7 +77,7 @@ export class SnapshotFiles implements SnapshotStore {
     // Two proxies may write the same snapshot: each file is complete, and the later one wins.
     const draft = `${path}.${randomUUID()}`;
     try {
-      await fs.mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
+      createFolder(this.#options.folder, FOLDER_MODE);
       const problem = folderProblem(this.#options.folder);
       if (problem !== undefined) throw new Error(problem);
       const principal = this.#options.principal?.now();

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, constants, fstatSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { causeText } from '../../core/errors/errors.ts';
+import { createFolder } from '../../core/system/create-folder.ts';
 import { folderProblem, openTrusted } from '../../core/system/trusted-file.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { withFileLock } from './file-lock.ts';
@@ -123,7 +124,7 @@ export class LoginStore {
 
   /** Runs work while no other process refreshes or replaces this login. */
   async locked<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#makeFolder();
+    this.#createFolder();
     return withFileLock(`${this.path}.lock`, { clock: this.#options.clock, signal }, work);
   }
 
@@ -147,7 +148,7 @@ export class LoginStore {
   }
 
   async #writeFile(text: string): Promise<void> {
-    await this.#makeFolder();
+    this.#createFolder();
     const draft = `${this.path}.${randomUUID()}`;
     try {
       await writeFile(draft, text, { mode: FILE_MODE, flag: 'wx' });
@@ -158,9 +159,9 @@ export class LoginStore {
     }
   }
 
-  async #makeFolder(): Promise<void> {
+  #createFolder(): void {
     const { folder } = this.#options;
-    await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    createFolder(folder, FOLDER_MODE);
     const problem = folderProblem(folder);
     if (problem !== undefined) throw new Error(`no login can be stored: ${problem}`);
   }

@@ -1,5 +1,6 @@
-import { chmod, copyFile, mkdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { createFolder } from '../../core/system/create-folder.ts';
 
 /** The file belongs to one user, and may name accounts. */
 const NEW_FILE_MODE = 0o600;
@@ -19,7 +20,7 @@ export async function readIfPresent(path: string): Promise<string> {
  * @returns the path of the copy; undefined if there was no file.
  */
 export async function replaceFile(path: string, text: string, now: Date): Promise<string | undefined> {
-  await mkdir(dirname(path), { recursive: true });
+  createFolder(dirname(path));
   const target = await realpath(path).catch(() => path);
   const mode = await stat(target).then(
     (stats) => stats.mode & 0o777,
