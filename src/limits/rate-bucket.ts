@@ -91,14 +91,14 @@ export function applyRate(
   const since = Math.max(Math.min(before.at, now), Math.min(before.until, now));
   const refilled = before.tokens + ((now - since) / SECOND_US) * ratePerSecond;
   let { until, shift, open, last } = before;
-  let tokens = Math.min(burst - open, refilled);
+  let tokens = Math.min(Math.max(0, burst - open), refilled);
   if (now > last + MAX_CLAIM_DELAY_US) {
     // The process that has reserved them has ended.
     tokens += open;
     open = 0;
   }
   const giveBack = (count: number): void => {
-    tokens = Math.min(burst - open, tokens + count);
+    tokens = Math.min(Math.max(0, burst - open), tokens + count);
   };
   const { born } = before;
   const base = Math.max(now, until);
@@ -160,7 +160,7 @@ export function applyRate(
         last += end - base;
         until = end;
         // A burst right after the pause would be throttled again.
-        tokens = Math.min(tokens, 1 - open);
+        tokens = Math.min(tokens, Math.max(0, 1 - open));
       }
     }
   }

@@ -24,7 +24,7 @@ local tokens, at = tonumber(h[1] or math.max(0, 1 - rate)), tonumber(h[2] or now
 local till, shift, born = tonumber(h[3] or 0), tonumber(h[4] or 0), tonumber(h[5] or now)
 local since = math.max(math.min(at, now), math.min(till, now))
 local open, last = tonumber(h[7] or 0), tonumber(h[8] or 0)
-tokens = math.min(burst - open, tokens + (now - since) / 1000000 * rate)
+tokens = math.min(math.max(0, burst - open), tokens + (now - since) / 1000000 * rate)
 if now > last + ${MAX_CLAIM_DELAY_US} then
   tokens = tokens + open
   open = 0
@@ -59,14 +59,14 @@ elseif ARGV[1] == 'claim' then
       last = math.max(last, ready)
     elseif open > 0 then
       open = open - 1
-      if is_late then tokens = math.min(burst - open, tokens + 1) else granted = 1 end
+      if is_late then tokens = math.min(math.max(0, burst - open), tokens + 1) else granted = 1 end
     end
   end
 elseif ARGV[1] == 'refund' then
   local is_reserved = ARGV[7] == '1'
   if born == tonumber(ARGV[6]) and not (is_reserved and open == 0) then
     if is_reserved then open = open - 1 end
-    tokens = math.min(burst - open, tokens + tonumber(ARGV[5]))
+    tokens = math.min(math.max(0, burst - open), tokens + tonumber(ARGV[5]))
   end
 elseif ARGV[1] == 'pause' then
   local finish = now + tonumber(ARGV[5])
@@ -74,7 +74,7 @@ elseif ARGV[1] == 'pause' then
     shift = shift + finish - base
     last = last + finish - base
     till = finish
-    tokens = math.min(tokens, 1 - open)
+    tokens = math.min(tokens, math.max(0, 1 - open))
   end
 end
 local whole_number = function(n) return string.format('%.0f', n) end

@@ -174,7 +174,7 @@ describe('a simulated fleet under random faults', () => {
     [
       { ratePerSecond: 3, burst: 3, replicas: 3 },
       { ratePerSecond: 20, burst: 5, replicas: 3 },
-      { ratePerSecond: 3, burst: 3, replicas: 6 },
+      { ratePerSecond: 3, burst: 6, replicas: 6 },
     ].flatMap((fleet) => Array.from({ length: RUNS }, (_, seed) => ({ ...fleet, seed: seed + 1 }))),
   )(
     'the server of $replicas replicas receives at most $ratePerSecond/s and a burst of $burst, seed $seed',

@@ -51,3 +51,19 @@ it.each([
   const first = applyRate(newBucket(0, limit), limit, TAKE, 0).answer;
   expect([first.granted, first.waitUs]).toEqual([0, us]);
 });
+
+it('turns that ended processes have reserved delay the others only until their own times', () => {
+  let state = newBucket(0, LIMIT);
+  // Ten processes end with a reserved turn each, while another one keeps the bucket busy.
+  for (let ended = 0; ended < 10; ended++) state = applyRate(state, LIMIT, TAKE, 0).state;
+  for (let now = 0; now < 5_000_000; now += 100_000) {
+    const { answer, state: next } = applyRate(state, LIMIT, TAKE, now);
+    state = next;
+    if (!answer.reserved) continue;
+    const claim = { name: 'claim', reserved: answer.reserved, maxWaitUs: 1e9, maxLateUs: 250_000 } as const;
+    state = applyRate(state, LIMIT, claim, answer.reserved.readyAt).state;
+    now = answer.reserved.readyAt;
+  }
+  const last = applyRate(state, LIMIT, TAKE, 6_000_000);
+  expect(last.answer.waitUs).toBeLessThanOrEqual(100_000);
+});
