@@ -5,7 +5,8 @@ import { cpuOf } from './proc.mjs';
 /** Writing the code cache costs as much as a thousand calls, and only the process with new chunks writes it. */
 const UNCACHED = { NODE_DISABLE_COMPILE_CACHE: '1' };
 const IN_FLIGHT = 32;
-const WARM_UP = 2_000;
+/** Before, the optimizing compiler is at work, and more code costs it more. */
+const WARM_UP = 5_000;
 const PAIRS = { full: 5, quick: 3 };
 const TURNS = { full: 24, quick: 12 };
 /** Short, so that both processes see the same machine. */

@@ -1,6 +1,13 @@
 import { withMeta } from '../core/jsonrpc/meta-edit.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
-import { type Call, type Handler, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
+import {
+  type Call,
+  type Handler,
+  type Layer,
+  type Reply,
+  spanOfCall,
+  withMessage,
+} from '../core/pipeline/call.ts';
 import type { CallRecord } from '../core/pipeline/call-record.ts';
 import { hasEarlyContext, type Span } from '../core/pipeline/span.ts';
 import { outcomeOfError, outcomeOfReply } from '../core/pipeline/span-outcome.ts';
@@ -12,10 +19,9 @@ import { outcomeOfError, outcomeOfReply } from '../core/pipeline/span-outcome.ts
 export function clientSpan(): Layer {
   return (next) => (call) => {
     const { record } = call;
-    if (!record?.span) return next(call);
-    return record.span.isRecorded
-      ? traced(next, call, record, record.span)
-      : next(withContext(call, record.span));
+    const span = spanOfCall(call);
+    if (!span) return next(call);
+    return record && span.isRecorded ? traced(next, call, record, span) : next(withContext(call, span));
   };
 }
 

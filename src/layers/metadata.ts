@@ -3,7 +3,7 @@ import { isSecretName, variableName } from '../config/secrets.ts';
 import type { Request } from '../core/jsonrpc/message.ts';
 import { type MetaFields, withMeta } from '../core/jsonrpc/meta-edit.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
-import { type Call, type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
+import { type Call, type Layer, type Reply, spanOfCall, withMessage } from '../core/pipeline/call.ts';
 import { hasEarlyContext } from '../core/pipeline/span.ts';
 
 export const metadataOptions = {
@@ -50,7 +50,7 @@ export function metadata(additionsOf: (profile: string) => MetaFields | Promise<
 }
 
 function withAdditions(call: Call, request: Request, additions: MetaFields): Call {
-  const span = call.record?.span;
+  const span = spanOfCall(call);
   const context = span && hasEarlyContext(request, span) ? span.carrierOfCall() : undefined;
   if (context) return withMessage(call, withMeta(request, additions, context));
   return Object.keys(additions).length > 0 ? withMessage(call, withMeta(request, additions)) : call;

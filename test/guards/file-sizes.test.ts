@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the table of the files and formats of all clients',
   },
   'core/pipeline/events.ts': {
-    max: 430,
+    max: 450,
     reason: 'the union of all events: nothing else than their fields',
   },
   'library/proxy-options.ts': {

@@ -32,7 +32,13 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { type Share, shareOf } from '../../core/pipeline/fair-queue.ts';
 import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { PeerFact, Peers } from '../../core/pipeline/peers.ts';
-import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
+import {
+  endRecord,
+  endRecordWith,
+  type ObservedCall,
+  observeCall,
+  UNOBSERVED,
+} from '../../core/pipeline/record-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { listKeyOf } from '../../core/tools/list-pages.ts';
@@ -99,6 +105,12 @@ interface PendingMessage {
   readonly headers: RequestHeaders;
   readonly answer: HttpResponse;
   readonly record: CallRecord | undefined;
+}
+
+interface HandlingOptions {
+  /** True where the answer may pass unread. */
+  readonly passes: boolean;
+  readonly observed?: ObservedCall;
 }
 
 type Settled = { readonly reply: Reply } | { readonly error: unknown };
@@ -179,7 +191,8 @@ export class HttpHandler {
     client: string,
     answer: HttpResponse,
   ): Promise<void> {
-    const record = this.#beginRecord(message, exchange, client);
+    const observed = this.#observe(message, exchange, client);
+    const { record } = observed;
     const refusal =
       this.#refusalFor([message], exchange, client) ?? this.#headerMismatch(message, exchange.headers);
     if (refusal) {
@@ -202,7 +215,7 @@ export class HttpHandler {
     }
     // Some servers answer a notification that names a request's method.
     const read = message.kind !== 'response' && this.#needsMessage(message.method);
-    const done = this.#runLayers(message, exchange, client, answer, { passes: !read, record });
+    const done = this.#runLayers(message, exchange, client, answer, { passes: !read, observed });
     // A server may keep the stream of a cancelled request open, which would occupy its connection.
     if (cancelled) {
       void settleWithin(this.#deps.clock, CANCEL_GRACE_MS, done).then(() =>
@@ -214,14 +227,14 @@ export class HttpHandler {
     );
   }
 
-  #beginRecord(message: Message, exchange: HttpExchange, id: string): CallRecord | undefined {
+  #observe(message: Message, exchange: HttpExchange, id: string): ObservedCall {
     const { events, profile, clock } = this.#deps;
-    if (!events.recordsCalls || message.kind !== 'request') return undefined;
+    if (!events.recordsCalls || message.kind !== 'request') return UNOBSERVED;
     const client = clientOf(exchange, id);
     const { headers } = exchange;
     const userAgent = headers['user-agent'];
     const options = { transport: 'http', request: message, client, userAgent, profile, clock } as const;
-    return beginRecord(events, options, headers);
+    return observeCall(events, options, headers);
   }
 
   #endRecord(record: CallRecord | undefined, outcome: Settled): void {
@@ -317,8 +330,9 @@ export class HttpHandler {
     exchange: HttpExchange,
     client: string,
     answer: HttpResponse,
-    { passes, record }: { readonly passes: boolean; readonly record?: CallRecord | undefined },
+    { passes, observed = UNOBSERVED }: HandlingOptions,
   ): Promise<Settled> {
+    const { record } = observed;
     const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
     if (!passes) answer.expectMessages();
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
@@ -355,7 +369,7 @@ export class HttpHandler {
       else signal.addEventListener('abort', leave, { once: true });
       const fail = (error: unknown): void => settle({ error });
       try {
-        handler(this.#createCall(message, entry, exchange, answer, { passes, record })).then(
+        handler(this.#createCall(message, entry, exchange, answer, { passes, observed })).then(
           (reply) => settle({ reply }),
           fail,
         );
@@ -370,8 +384,9 @@ export class HttpHandler {
     entry: HttpCall,
     exchange: HttpExchange,
     answer: HttpResponse,
-    { passes, record }: { readonly passes: boolean; readonly record?: CallRecord | undefined },
+    { passes, observed = UNOBSERVED }: HandlingOptions,
   ): Call {
+    const { record, span } = observed;
     const headers = this.#deps.toUpstreamHeaders(exchange.headers);
     const leaving = (): void => {
       entry.sent = true;
@@ -392,6 +407,7 @@ export class HttpHandler {
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
       record,
+      span,
       httpContext: passes
         ? {
             headers,
@@ -510,14 +526,15 @@ export class HttpHandler {
       elements.map(async (element) => {
         if (element.kind === 'invalid')
           return errorResponse(element.error.toJsonRpc(), element.id?.text).text;
-        const record = this.#beginRecord(element, exchange, client);
-        const outcome = await this.#runLayers(element, exchange, client, answer, { passes: false, record });
+        const observed = this.#observe(element, exchange, client);
+        const options = { passes: false, observed };
+        const outcome = await this.#runLayers(element, exchange, client, answer, options);
         if ('reply' in outcome)
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;
         if (element.kind !== 'request' || outcome.error instanceof Abandoned) return undefined;
         return errorResponse(
-          rescue(this.#deps.events, element, outcome.error, record).toJsonRpc(),
+          rescue(this.#deps.events, element, outcome.error, observed.record).toJsonRpc(),
           idText(element),
         ).text;
       }),

@@ -13,7 +13,7 @@ import {
 import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import type { Batch, Call, Emit, Reply, SendOptions } from '../../core/pipeline/call.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
-import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
+import { endRecord, endRecordWith, observeCall } from '../../core/pipeline/record-call.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { Countdown, type ExpiryObserver } from '../deadline.ts';
@@ -64,7 +64,7 @@ export class RequestHandler {
 
   handle(request: Request, batch: Batch | undefined, options?: SendOptions): void {
     const { events, client, profile, clock } = this.#deps;
-    const record = beginRecord(events, { transport: 'stdio', request, client, profile, clock });
+    const { record, span } = observeCall(events, { transport: 'stdio', request, client, profile, clock });
     const refused = this.#refusalFor(request);
     if (refused) {
       endRecordWith(events, clock, record, refused);
@@ -90,6 +90,7 @@ export class RequestHandler {
       emit: this.#parts.createEmit(entry),
       deadline: entry.deadline,
       record,
+      span,
       room: () => this.#roomFor(entry),
       batch,
       sendOptions: options,

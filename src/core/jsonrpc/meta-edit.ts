@@ -13,6 +13,19 @@ const joined = (one: MetaFields, other: MetaFields): MetaFields =>
 /** Text that JSON writes as it is. */
 const PLAIN = /^[\w-]*$/;
 
+/** The JSON text of the keys that are added, by key: few keys are. */
+const keyTexts = new Map<string, string>();
+const MAX_KEY_TEXTS = 64;
+
+function keyText(key: string): string {
+  let text = keyTexts.get(key);
+  if (text === undefined) {
+    text = `${JSON.stringify(key)}:`;
+    if (keyTexts.size < MAX_KEY_TEXTS) keyTexts.set(key, text);
+  }
+  return text;
+}
+
 let lastFields = NO_FIELDS;
 let lastText = '{}';
 
@@ -28,10 +41,33 @@ function textOf(missing: MetaFields, replacing: MetaFields): string {
     if (hasMember(missing, key)) return JSON.stringify(joined(missing, replacing));
     const value = replacing[key] ?? '';
     text += text === '{' ? '' : ',';
-    text += `${JSON.stringify(key)}:${PLAIN.test(value) ? `"${value}"` : JSON.stringify(value)}`;
+    text += keyText(key) + (PLAIN.test(value) ? `"${value}"` : JSON.stringify(value));
   }
   return `${text}}`;
 }
+
+function isEmpty(fields: MetaFields): boolean {
+  for (const _ in fields) return false;
+  return true;
+}
+
+const PARAMS_KEY = '"params"';
+
+/**
+ * Where the value of `params` starts. A search finds the key in most messages: a match is a whole
+ * string, because a quote inside of one is escaped, and it is a key of the message itself if only
+ * the brace of the message precedes it.
+ */
+function paramsStartOf(text: string): number | undefined {
+  const key = text.indexOf(PARAMS_KEY);
+  const value = key + PARAMS_KEY.length + 1;
+  const isKey = key > 0 && text.charCodeAt(value - 1) === COLON && text.charCodeAt(value) === OPEN_BRACE;
+  if (isKey && text.lastIndexOf('{', key) === text.indexOf('{')) return value;
+  return valueStartOf(text, 'params');
+}
+
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
 
 /**
  * Adds missing keys to `params._meta`, and creates both where needed; the client's keys win. It
@@ -42,10 +78,11 @@ function textOf(missing: MetaFields, replacing: MetaFields): string {
 export function withMeta(request: Request, missing: MetaFields, replacing: MetaFields = NO_FIELDS): Request {
   const { text, json } = request;
   const { params } = json;
-  const additions = replacing === NO_FIELDS ? missing : joined(missing, replacing);
+  const additions =
+    replacing === NO_FIELDS ? missing : isEmpty(missing) ? replacing : joined(missing, replacing);
   const edited = (newText: string, newParams: JsonObject): Request =>
     parsedOnDemand({ ...request, text: newText, json: { ...json, params: newParams } });
-  const start = valueStartOf(text, 'params');
+  const start = paramsStartOf(text);
   if (start === undefined) {
     // After the last member, so that the line still starts the way its client writes it.
     const last = membersOf(text).at(-1);

@@ -88,18 +88,24 @@ export class CallRecord {
   reason: string | undefined;
   /** The message of the error. */
   message: string | undefined;
-  /** Set by tracing: the span that the work at hand is a part of. */
+  /** The span that the work at hand is a part of; undefined without tracing. */
   span: Span | undefined;
-  /** Set by tracing: the span of the whole request, which ends with it. */
-  requestSpan: Span | undefined;
+  /** The span of the whole request, which ends with it; undefined without tracing. */
+  readonly requestSpan: Span | undefined;
   readonly #since: number;
   /** The waits before the first attempt. */
   #queuedMs = 0;
   /** Monotonic; undefined while no connection is awaited. */
   #awaitsConnectionSince: number | undefined;
 
-  constructor(number: number, { transport, request, client, userAgent, profile, clock }: CallRecordOptions) {
+  constructor(
+    number: number,
+    { transport, request, client, userAgent, profile, clock }: CallRecordOptions,
+    span?: Span,
+  ) {
     this.number = number;
+    this.span = span;
+    this.requestSpan = span;
     this.transport = transport;
     this.method = request.method;
     this.id = String(request.id);

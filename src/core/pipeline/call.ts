@@ -103,7 +103,10 @@ export interface Call {
   readonly idempotent?: boolean | undefined;
   /** Present where an observer measures calls: what waits for the call adds its time here. */
   readonly record?: CallRecord | undefined;
-  /** For a request of the proxy: the span that it is a part of. */
+  /**
+   * Where no record has it, the span that the call is a part of: for a request of the proxy, and
+   * for one of a client whose trace is not recorded.
+   */
   readonly span?: Span | undefined;
   /**
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
@@ -203,6 +206,9 @@ export const when =
 export function compose(layers: readonly Layer[], bottom: Handler): Handler {
   return layers.reduceRight((next, layer) => layer(next), bottom);
 }
+
+/** The span that a call is a part of; undefined without tracing. */
+export const spanOfCall = ({ span, record }: Call): Span | undefined => span ?? record?.span;
 
 /** Requires every key, so that no copy lacks one. */
 type EveryPart<T> = { readonly [K in keyof Required<T>]: T[K] };

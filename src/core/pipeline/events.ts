@@ -1,7 +1,7 @@
 import { withWordedTexts } from '../errors/wording.ts';
 import type { Request } from '../jsonrpc/message.ts';
 import type { RequestHeaders } from './call.ts';
-import type { CallRecord } from './call-record.ts';
+import type { CallRecord, CallRecordOptions } from './call-record.ts';
 import type { ExchangeMeter } from './exchange-meter.ts';
 import type { Span, SpanPart } from './span.ts';
 
@@ -300,8 +300,11 @@ export interface ObserverOptions {
   readonly meterOf?: ((profile: string) => ExchangeMeter) | undefined;
   /** Only the begin and the end of each call. By default as `calls`. */
   readonly records?: boolean;
-  /** The observer gives calls spans: it gets their begin and end. False by default. */
-  readonly traces?: boolean;
+  /**
+   * Begins the span of a client's request. Given by the observer that traces, which gets the begin
+   * and end of each recorded call.
+   */
+  readonly beginSpan?: BeginSpan | undefined;
   /** Begins a trace of work that no call waits for; given by the observer that traces. */
   readonly beginTrace?: ((part: SpanPart) => Span) | undefined;
   /** Finds the span of a recent call by its number; given by the observer that traces. */
@@ -312,6 +315,9 @@ export interface ObserverOptions {
    */
   readonly secrets?: boolean;
 }
+
+/** Begins the span of a request with the headers of its HTTP request. */
+export type BeginSpan = (options: CallRecordOptions, headers: RequestHeaders | undefined) => Span;
 
 function pass(event: ProxyEvent, observers: readonly Observer[]): void {
   for (const observer of observers) {
@@ -333,7 +339,7 @@ export class Events {
   #calls = false;
   #exchanges = false;
   #records = false;
-  #traces = false;
+  #beginSpan: BeginSpan | undefined;
   #beginTrace: ((part: SpanPart) => Span) | undefined;
   #spanOf: ((call: number) => Span | undefined) | undefined;
   readonly #metersOf: ((profile: string) => ExchangeMeter)[] = [];
@@ -365,12 +371,27 @@ export class Events {
 
   /** True where an observer wants the record of each call, or gives it a span. */
   get recordsCalls(): boolean {
-    return this.#records || this.#traces;
+    return this.#records || this.#beginSpan !== undefined;
+  }
+
+  /** True where a call with this span needs a record. */
+  wantsRecord(span: Span | undefined): boolean {
+    return this.#records || span?.isRecorded === true;
   }
 
   /** True where calls have spans, whose context goes to the server. */
   get traces(): boolean {
-    return this.#traces;
+    return this.#beginSpan !== undefined;
+  }
+
+  /** Begins the span of a client's request; undefined where calls have none. Never throws. */
+  beginSpan(options: CallRecordOptions, headers: RequestHeaders | undefined): Span | undefined {
+    try {
+      return this.#beginSpan?.(options, headers);
+    } catch {
+      // As of a broken observer.
+      return undefined;
+    }
   }
 
   /** Calls `observer` synchronously with every event from now on; its exceptions are ignored. */
@@ -382,7 +403,7 @@ export class Events {
       exchanges = calls,
       meterOf,
       records = calls,
-      traces = false,
+      beginSpan,
       beginTrace,
       spanOf,
       secrets = false,
@@ -390,13 +411,13 @@ export class Events {
   ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
-    if (calls || records || traces) this.#callObservers.push(observer);
+    if (calls || records || beginSpan) this.#callObservers.push(observer);
     this.#detailed ||= detailed;
     this.#calls ||= calls;
     this.#exchanges ||= exchanges;
     if (meterOf) this.#metersOf.push(meterOf);
     this.#records ||= records;
-    this.#traces ||= traces;
+    this.#beginSpan ??= beginSpan;
     this.#beginTrace ??= beginTrace;
     this.#spanOf ??= spanOf;
   }

@@ -4,6 +4,7 @@ import { Abandoned } from './abandoned.ts';
 import type { RequestHeaders } from './call.ts';
 import { CallRecord, type CallRecordOptions } from './call-record.ts';
 import type { Events } from './events.ts';
+import type { Span } from './span.ts';
 
 let records = 0;
 
@@ -28,14 +29,26 @@ export function endRecord(events: Events, clock: Clock, record: CallRecord | und
   events.emitOfCall({ type: 'call.ended', record });
 }
 
-/** Begins the record of a request; undefined where no observer wants calls. */
-export function beginRecord(
+/** The record of a request of a client, or its span. */
+export interface ObservedCall {
+  readonly record: CallRecord | undefined;
+  /** Without a record: the span of a trace that is not recorded, whose context is passed on. */
+  readonly span: Span | undefined;
+}
+
+/** Nothing is observed. */
+export const UNOBSERVED: ObservedCall = { record: undefined, span: undefined };
+
+/** Begins what observers want of a request: its record, or the context of its trace alone. */
+export function observeCall(
   events: Events,
   options: CallRecordOptions,
   headers?: RequestHeaders,
-): CallRecord | undefined {
-  if (!events.recordsCalls) return undefined;
-  const record = new CallRecord(++records, options);
+): ObservedCall {
+  if (!events.recordsCalls) return UNOBSERVED;
+  const span = events.beginSpan(options, headers);
+  if (!events.wantsRecord(span)) return { record: undefined, span };
+  const record = new CallRecord(++records, options, span);
   events.emitOfCall({ type: 'call.begun', record, request: options.request, headers });
-  return record;
+  return { record, span: undefined };
 }

@@ -2,7 +2,6 @@ import { causeText } from '../../core/errors/errors.ts';
 import { Redactor } from '../../core/errors/redact.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import { outcomeOfRecord } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -14,7 +13,7 @@ import type { ConnectCollector } from './otlp-transport.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { createSampler } from './sampler.ts';
 import type { MetricSink, SpanSink } from './sdk.ts';
-import { type RequestSource, SpanDescriptions, type SpanServer } from './semantic-conventions.ts';
+import { SpanDescriptions, type SpanServer } from './semantic-conventions.ts';
 import { Tracer } from './tracer.ts';
 
 /** The maximum number of spans that wait for the SDK: the size of its own queue. */
@@ -81,14 +80,9 @@ class RunningTelemetry implements Telemetry {
           case 'secret.known':
             this.#redactor.learn(event.value, event);
             break;
-          case 'call.begun': {
-            const { record, request, headers } = event;
-            const span = tracer?.begin({ request, headers, source: () => sourceOf(record) });
-            record.span = span;
-            record.requestSpan = span;
-            if (span?.isRecorded) this.#calls.add(record);
+          case 'call.begun':
+            if (event.record.requestSpan?.isRecorded) this.#calls.add(event.record);
             break;
-          }
           case 'call.ended':
             // Not `record.span`, because a cancelled call ends before its call to the server does.
             if (event.record.requestSpan?.isRecorded) this.#end(event.record, event.record.requestSpan);
@@ -99,7 +93,7 @@ class RunningTelemetry implements Telemetry {
       },
       {
         detailed: false,
-        traces: tracer !== undefined,
+        beginSpan: tracer && ((options, headers) => tracer.begin(options, headers)),
         spanOf: (call) => this.#calls.spanOf(call),
         beginTrace: tracer && ((part) => tracer.beginOwn(part)),
         secrets: true,
@@ -222,16 +216,6 @@ class RunningTelemetry implements Telemetry {
     await this.#metricSink?.shutdown();
   }
 }
-
-const sourceOf = ({ transport, client }: CallRecord): RequestSource => ({
-  transport,
-  address: client.address,
-  session: client.inSession ? labelOfClient(client.id) : undefined,
-  user: client.token,
-});
-
-/** The id of an HTTP client in a session is the hash of its session id. */
-const labelOfClient = (id: string): string => id.replace(/^http-session-/, '').slice(0, LABEL_CHARACTERS);
 
 /** The endpoint as spans name it: without query and login. */
 function serverOf({ origin, pathname, protocol, hostname, port }: URL): SpanServer {

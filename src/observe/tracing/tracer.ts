@@ -1,5 +1,7 @@
-import { isObject, type JsonObject, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import { isObject, type JsonObject, paramsOf } from '../../core/jsonrpc/message.ts';
 import type { RequestHeaders } from '../../core/pipeline/call.ts';
+import type { CallRecordOptions } from '../../core/pipeline/call-record.ts';
+import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
 import type { Span, SpanPart } from '../../core/pipeline/span.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import { RecordedSpan, type SpanDeps } from './recorded-span.ts';
@@ -9,15 +11,6 @@ import { carrierOf, readBaggage, readContext, type TraceContext } from './trace-
 import { UnrecordedSpan } from './unrecorded-span.ts';
 
 const NO_FIELDS: JsonObject = {};
-
-/** The parts of a client's request that a trace needs. */
-export interface TracedRequest {
-  readonly request: Request;
-  /** The headers of an HTTP client; names in lower case. */
-  readonly headers: RequestHeaders | undefined;
-  /** Called where the trace is recorded. */
-  readonly source: () => RequestSource;
-}
 
 /** Begins the trace of each client request, or continues the client's. */
 export class Tracer {
@@ -32,10 +25,10 @@ export class Tracer {
   /**
    * Begins the span of a client's request. The context in `params._meta` counts before that of the
    * HTTP request, which may carry several messages.
+   * @param headers - of an HTTP client; names in lower case.
    */
-  begin(traced: TracedRequest): Span {
+  begin(traced: CallRecordOptions, headers: RequestHeaders | undefined): Span {
     const { propagators } = this.#deps;
-    const { headers } = traced;
     const { _meta } = paramsOf(traced.request);
     const fields = isObject(_meta) ? _meta : undefined;
     // Most clients of stdio send neither.
@@ -59,14 +52,14 @@ export class Tracer {
   }
 
   #beginWith(
-    { request, source }: TracedRequest,
+    traced: CallRecordOptions,
     meta: JsonObject,
     parent: TraceContext | undefined,
     baggage: string | undefined,
   ): Span {
     const traceId = parent?.traceId ?? newTraceId();
     if (!this.#sample(traceId, parent?.sampled)) return this.#unrecorded(traceId, meta, parent, baggage);
-    return new RecordedSpan(this.#deps, this.#deps.descriptions.ofRequest(request, source()), {
+    return new RecordedSpan(this.#deps, this.#deps.descriptions.ofRequest(traced.request, sourceOf(traced)), {
       traceId,
       spanId: newSpanId(),
       parent,
@@ -93,3 +86,13 @@ export class Tracer {
     return new UnrecordedSpan(traceId, spanId, carrier, isInMessage);
   }
 }
+
+const sourceOf = ({ transport, client }: CallRecordOptions): RequestSource => ({
+  transport,
+  address: client.address,
+  session: client.inSession ? labelOfClient(client.id) : undefined,
+  user: client.token,
+});
+
+/** The id of an HTTP client in a session is the hash of its session id. */
+const labelOfClient = (id: string): string => id.replace(/^http-session-/, '').slice(0, LABEL_CHARACTERS);

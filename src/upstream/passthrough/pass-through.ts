@@ -86,6 +86,7 @@ export class PassThrough {
       opensSession,
       share: shareOf(client),
       record: call.record,
+      span: call.span,
       admits: this.#admits(lane, headers),
       // Most clients open the standalone stream next. Not before the bytes are sent: the handshakes
       // would delay them.

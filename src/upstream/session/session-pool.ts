@@ -1,6 +1,6 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { type Id, isObject, METHOD_NOT_FOUND, type Message, paramsOf } from '../../core/jsonrpc/message.ts';
-import type { Call, Reply } from '../../core/pipeline/call.ts';
+import { type Call, type Reply, spanOfCall } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
@@ -296,7 +296,7 @@ export class ClientSessionPool {
     const leased = async (): Promise<SessionLease<Session>> => {
       if (!isSpread) return primary();
       if (!this.#pool.adopted) (await primary()).release('ok');
-      return endWith(record?.span?.begin({ type: 'borrow', profile }), this.#pool.lease(signal));
+      return endWith(spanOfCall(call)?.begin({ type: 'borrow', profile }), this.#pool.lease(signal));
     };
     try {
       return await addWait(record, 'sessionMs', this.#deps.session.clock, leased());
@@ -306,8 +306,8 @@ export class ClientSessionPool {
   }
 
   /** Runs a decision of the pool; an opening that it begins is a part of the call's span. */
-  #tracing<R>({ record }: Call, decide: () => R): R {
-    const span = record?.span;
+  #tracing<R>(call: Call, decide: () => R): R {
+    const span = spanOfCall(call);
     if (!span) return decide();
     this.#openingSpan = span;
     try {

@@ -213,6 +213,7 @@ export class Stateless {
       idempotent: isIdempotentCall(call),
       hedgeAfterMs: hedgeAfterMsOf([call]),
       record: call.record,
+      span: call.span,
     });
     void run.then(origin.end);
     if (lane === 'stream') {

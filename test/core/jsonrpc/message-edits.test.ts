@@ -198,3 +198,38 @@ describe('an argument that is removed', () => {
     },
   );
 });
+
+describe('the place of params in a message', () => {
+  const META = '"_meta":{"a":"b"}';
+  const whole = (text: string): string => text.replace(/}$/, ',"jsonrpc":"2.0"}');
+  it.each<[text: string, edited: string]>([
+    ['{"id":1,"method":"m","params":{"x":1}}', `{"id":1,"method":"m","params":{${META},"x":1}}`],
+    ['{"id":1,"method":"m","params" : {"x":1}}', `{"id":1,"method":"m","params" : {${META},"x":1}}`],
+    ['{"params":{},"id":1,"method":"m"}', `{"params":{${META}},"id":1,"method":"m"}`],
+    // The word as a value, in a string, and as the key of another object.
+    ['{"id":1,"method":"params","params":{}}', `{"id":1,"method":"params","params":{${META}}}`],
+    ['{"id":"params","method":"m","params":{}}', `{"id":"params","method":"m","params":{${META}}}`],
+    [
+      String.raw`{"id":"\"params\":{","method":"m","params":{}}`,
+      String.raw`{"id":"\"params\":{","method":"m","params":{${META}}}`,
+    ],
+    [
+      '{"x":{"params":{"y":1}},"id":1,"method":"m","params":{}}',
+      `{"x":{"params":{"y":1}},"id":1,"method":"m","params":{${META}}}`,
+    ],
+    [
+      '{"x":[["params"],"{"],"id":1,"method":"m","params":{}}',
+      `{"x":[["params"],"{"],"id":1,"method":"m","params":{${META}}}`,
+    ],
+    [
+      String.raw`{"id":1,"method":"m","par\u0061ms":{}}`,
+      String.raw`{"id":1,"method":"m","par\u0061ms":{${META}}}`,
+    ],
+  ])('metadata is added to the params of the message itself: %s', (shortText, shortEdited) => {
+    const [text, edited] = [whole(shortText), whole(shortEdited)];
+    const message = requestOf(text);
+    expect(withMeta(message, {}, { a: 'b' }).text).toBe(edited);
+    expect(withMeta(message, { a: 'b' }).text).toBe(edited);
+    expect(withMeta(message, {}, { a: 'b' }).json).toEqual(JSON.parse(edited));
+  });
+});
