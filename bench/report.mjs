@@ -22,6 +22,7 @@ const rate = (value) => `${Math.round(value).toLocaleString('en')}/s`;
 const mb = (value) => `${value.toFixed(0)} MB`;
 const mb1 = (value) => `${value.toFixed(1)} MB`;
 const kb = (value) => `${value.toFixed(1)} kB`;
+const bytes = (value) => `${(value / 1024).toFixed(1)} kB`;
 const count = (value) => value.toFixed(0);
 const yesNo = (value) => (value > 0 ? 'yes' : 'no');
 
@@ -119,6 +120,8 @@ const TROUBLE = [
   { title: 'Filtering it, and an argument in each tool, p25', of: ['tool-list', 'edit'], show: ms },
   { title: 'The editing against the parsing', of: ['tool-list', 'editRatio'], show: times, most: 2 },
   { title: 'First call after `initialize`', of: ['warm-cold', 'first'], show: ms },
+  { title: 'Second call', of: ['warm-cold', 'second'], show: ms },
+  { title: 'First above second', of: ['warm-cold', 'overSecond'], show: ms, most: 5 },
   { title: '20th call', of: ['warm-cold', 'twentieth'], show: ms },
   { title: 'First against 20th', of: ['warm-cold', 'ratio'], show: times },
   {
@@ -150,6 +153,69 @@ const TROUBLE = [
   { title: 'Memory 2 s after the first burst', of: ['cancelled-queue', 'first'], show: mb },
   { title: 'Memory 2 s after the last burst', of: ['cancelled-queue', 'last'], show: mb },
   { title: 'Memory at the peak', of: ['cancelled-queue', 'peak'], show: mb },
+];
+
+/** Costs that must not grow with the calls that wait, and the memory of large answers. */
+const GROWTH = [
+  {
+    title: 'Memory of a call that waits for a connection',
+    of: ['waiting-calls', 'queued'],
+    show: bytes,
+    most: 4 * 1024,
+  },
+  {
+    title: 'Memory of a call that waits for the server',
+    of: ['waiting-calls', 'sent'],
+    show: bytes,
+    most: 4 * 1024,
+  },
+  {
+    title: 'Memory of a bare undici client with one request at the server',
+    of: ['waiting-calls', 'bare'],
+    show: bytes,
+  },
+  {
+    title: 'The call at the server without that',
+    of: ['waiting-calls', 'sentOverBare'],
+    show: bytes,
+    most: 4 * 1024,
+  },
+  {
+    title: 'How often a 10 kB argument is held behind connections',
+    of: ['waiting-calls', 'queuedArguments'],
+    show: times,
+    most: 1.1,
+  },
+  {
+    title: 'How often a 10 kB argument is held at the server',
+    of: ['waiting-calls', 'sentArguments'],
+    show: times,
+    most: 1.1,
+  },
+  { title: 'CPU of a progress event', of: ['waiting-progress', 'alone'], show: us },
+  { title: 'CPU of a progress event while 4,000 calls wait', of: ['waiting-progress', 'crowded'], show: us },
+  { title: 'The one against the other', of: ['waiting-progress', 'ratio'], show: times, most: 1.25 },
+  { title: 'CPU of a cancelled call', of: ['waiting-progress', 'cancelAlone'], show: us },
+  {
+    title: 'CPU of a cancelled call while 4,000 calls wait',
+    of: ['waiting-progress', 'cancelCrowded'],
+    show: us,
+  },
+  { title: 'The one against the other', of: ['waiting-progress', 'cancelRatio'], show: times, most: 1.25 },
+  { title: '64 MB result as JSON', of: ['stream-results', 'json'], show: ms },
+  { title: '64 MB result as an event stream', of: ['stream-results', 'stream'], show: ms },
+  { title: 'The stream against JSON', of: ['stream-results', 'ratio'], show: times, most: 1.3 },
+  {
+    title: 'Memory at the peak of JSON, against the size of the result',
+    of: ['stream-results', 'jsonPeak'],
+    show: times,
+  },
+  {
+    title: 'Memory at the peak of the stream, against the size of the result',
+    of: ['stream-results', 'streamPeak'],
+    show: times,
+    most: 3,
+  },
 ];
 
 /** In front of HTTP clients: the listener beside a bare reverse proxy, which signs nothing, and no proxy at all. */
@@ -253,6 +319,11 @@ export function page({ facts, subjects, results, seconds }) {
     return [row.title, ...verdict, cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
   });
 
+  const growth = GROWTH.filter(measured).map((row) => {
+    const verdict = row.most === undefined ? ['', ''] : verdicts.of(row, numberOf(results, row.of, OURS));
+    return [row.title, ...verdict, cell(row, OURS)];
+  });
+
   const ofOurs = (scenario, metric, show) => {
     const value = numberOf(results, [scenario, metric], OURS);
     return value === undefined || Number.isNaN(value) ? '-' : show(value);
@@ -312,6 +383,10 @@ In the first row, "direct" is \`node -e 0\`, the shortest start of any Node.js p
 
 ${table(['', 'target', '', 'direct', ...names], trouble)}
 ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${problem}`).join('  \n')}\n` : ''}
+## Growth
+
+${table(['', 'target', '', 'mcp-sigv4-proxy'], growth)}
+
 ## As an HTTP listener
 
 ${table(['', 'listener', 'bare reverse proxy', 'direct', 'against bare', 'target', ''], listening)}
@@ -339,6 +414,7 @@ ${verdicts.section()}
 - "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, and no call reaches any of them. "No limits" is \`--retries 0\` alone. Two processes take turns with 32 calls in flight. Then another two do, because processes with the same code differ by some hundredths.
 - \`--deny-tool\` removes one in ten of the 1,000 tools, and the others get an \`aws_profile\` argument. This runs the layers of the checkout in the process that also times \`JSON.parse\`. Cached lists and refused calls go through the command, one at a time.
 - The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time starts with the first cancellation; the server checks that none of the calls was sent. One process does this five times (twice in a quick run). Live objects are the heap after a garbage collection, before the first and after the last burst. Memory beyond them is garbage, or room for the next burst, which Node.js returns to the system at a later collection.
+- Memory of waiting calls is the heap after a garbage collection with 4,000 of them, less the heap before, divided by their number. At the server, each has a connection of its own. The memory of a 64 MB result is the resident memory at the peak above that before, divided by 64 MB.
 - The slow network is a TCP relay on loopback. It delays every byte by half a round trip, and a new connection by one more round trip for TCP's handshake. A TLS server behind it passes the requests on.
 - The bare reverse proxy is \`node:http\` with a keep-alive agent. It forwards bytes without reading or signing them. HTTP clients, proxies and "direct" have as many connections as calls in flight.
 - Every number is the median of several rounds. Each round starts fresh processes, and the subjects take turns. A ratio is computed within each round. Memory is VmRSS, in MB of 1024 kB.
