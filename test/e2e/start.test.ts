@@ -8,6 +8,11 @@ import { CACHE_WATCHER } from '../support/cache-watcher.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { startRelayed } from '../support/relayed.ts';
 
+/** The tag changes with the flags of V8. */
+const TAG = "require('node:v8').cachedDataVersionTag()";
+/** Prints the tag on SIGUSR2. */
+const TAG_PRINTER = `process.on('SIGUSR2', () => process.stderr.write('tag ' + ${TAG} + '\\n'))`;
+
 function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-start-'));
   afterThisTest(() => rmSync(folder, { recursive: true, force: true }));
@@ -50,5 +55,20 @@ describe('the code cache of the command', () => {
     const { bin } = await startRelayed({ env });
     expect(await bin.initialize({}, -1)).toMatchObject({ id: -1, result: {} });
     expect(bin.stderr).toBe('');
+  });
+});
+
+describe('the flags of V8', () => {
+  it('a process that serves calls allocates no objects directly in the old generation', async () => {
+    const printer = join(makeFolder(), 'printer.cjs');
+    writeFileSync(printer, TAG_PRINTER);
+    const { bin } = await startRelayed({ env: { NODE_OPTIONS: `--require ${printer}` } });
+    await bin.initialize({}, 0);
+    bin.child.kill('SIGUSR2');
+    await expect.poll(() => bin.stderr).toMatch(/^tag \d+$/m);
+    const flags = ['--no-allocation-site-pretenuring'];
+    if (process.version.startsWith('v20.')) flags.push('--no-wasm-tier-up', '--no-wasm-dynamic-tiering');
+    const { stdout } = spawnSync(process.execPath, [...flags, '-p', TAG], { encoding: 'utf8' });
+    expect(bin.stderr).toContain(`tag ${stdout.trim()}\n`);
   });
 });
