@@ -171,7 +171,8 @@ export class KeyPool<C extends PoolClient> {
   }
 
   /** Takes a session back. @returns false where `shutdown` has closed it. */
-  takeBack({ item: session, release }: EngineLease<PooledSession<C>>, discard: boolean): boolean {
+  takeBack(lease: EngineLease<PooledSession<C>>, discard: boolean): boolean {
+    const session = lease.item;
     const wasCut = session.ended === 'closed';
     const isBroken = discard || session.fault === 'broken';
     this.active--;
@@ -180,7 +181,7 @@ export class KeyPool<C extends PoolClient> {
       session.fault = undefined;
       if (session.hasHeaders) session.setHeaders(this.#headers, false);
     }
-    release(isBroken ? 'broken' : 'ok');
+    lease.release(isBroken ? 'broken' : 'ok');
     return !wasCut;
   }
 
