@@ -277,7 +277,7 @@ const IDLE_STREAM = {
 };
 const MAX_OF_BARE = 1.2;
 const LISTENER_REASON =
-  'Host, origin, token, limits and message are checked for each request, and the request is signed. Finished requests survive minor garbage collections until the next full one, whose cause is not found yet.';
+  'Host, origin, token, limits and message are checked for each request, and the request is signed. The bare reverse proxy does none of this.';
 
 /** Over TLS, through a delayed network: round trips are what a person waits for. */
 const DISTANCE = [0, 20, 100].flatMap((roundTrip) => [
