@@ -344,6 +344,8 @@ export function page({ facts, subjects, results, seconds }) {
   };
   const measured = ({ of }) => of[0] in results;
   const verdicts = new Verdicts();
+  const verdictOf = (row) =>
+    row.most === undefined ? ['', ''] : verdicts.of(row, numberOf(results, row.of, OURS));
 
   const targets = TARGETS.filter(measured).map((row) => {
     const verdict = verdicts.of(row, numberOf(results, row.of, OURS, row.against));
@@ -357,13 +359,11 @@ export function page({ facts, subjects, results, seconds }) {
   ]);
 
   const trouble = TROUBLE.filter(measured).map((row) => {
-    const verdict = row.most === undefined ? ['', ''] : verdicts.of(row, numberOf(results, row.of, OURS));
-    return [row.title, ...verdict, cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
+    return [row.title, ...verdictOf(row), cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
   });
 
   const growth = GROWTH.filter(measured).map((row) => {
-    const verdict = row.most === undefined ? ['', ''] : verdicts.of(row, numberOf(results, row.of, OURS));
-    return [row.title, ...verdict, cell(row, OURS)];
+    return [row.title, ...verdictOf(row), cell(row, OURS)];
   });
 
   const ofOurs = (scenario, metric, show) => {

@@ -26,7 +26,7 @@ export interface Task {
   readonly isOfExtension: boolean;
 }
 
-/** The end of a task: the answer to the call, or why there is none. */
+/** How a task ended: with the answer to the call, or with the reason why there is no answer. */
 export type TaskEnd =
   | { readonly kind: 'answer'; readonly answer: Response }
   /** The server needs a person or a model during the task. */

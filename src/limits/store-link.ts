@@ -8,7 +8,7 @@ import type { LimitStore } from './store.ts';
 const OPERATION_MS = 500;
 /** The first operation loads the client library and connects, possibly to several servers. */
 const FIRST_OPERATION_MS = 2_000;
-/** A round trip counts at most so much longer than the one before: a pause is none. */
+/** A pause makes one round trip long. It counts as the one before and at most this much more. */
 const MAX_RISE_MS = 10;
 /**
  * A timer that fires this late shows that the process was paused: the answer may have arrived.

@@ -8,22 +8,20 @@ import { dirname } from 'node:path';
  */
 export function createFolder(path: string, mode = 0o777): void {
   try {
-    mkdirSync(path, mode);
+    createOne(path, mode);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw error;
     createFolder(parent, mode);
-    createLast(path, mode);
+    createOne(path, mode);
   }
 }
 
-function createLast(path: string, mode: number): void {
+/** Another process may have created it. */
+function createOne(path: string, mode: number): void {
   try {
     mkdirSync(path, mode);
   } catch (error) {
-    // Another process was faster.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
