@@ -114,7 +114,11 @@ export function serve(settings: Settings, parts: LoadedParts = {}): Serving {
       : writeAccessLog?.({ file: accessFile, withArguments, events, clock: systemClock, identityOf });
   const { env, endpoint, listener: listening } = settings;
   const telemetry = startTelemetry?.({
-    ...{ env, endpoint, version: VERSION, events, clock: systemClock },
+    env,
+    endpoint,
+    version: VERSION,
+    events,
+    clock: systemClock,
     loadConnect: async () => (await import('../upstream/http/collector.ts')).connectCollector,
   });
   // Created before the proxy, which reports the secrets of the settings.
