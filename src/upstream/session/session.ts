@@ -29,7 +29,7 @@ import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin, sleep } from '../../core/time/waits.ts';
 import { declaresChangesOf } from '../../core/tools/list-changes.ts';
-import { Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
+import { Exchange, type ExchangeClient, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { resumeHeaders } from '../stream/resumption.ts';
@@ -39,6 +39,7 @@ import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { AttemptRequest } from '../transport/http-attempt.ts';
 import { SessionOwner } from '../transport/session-owner.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
+import { BatchClient, CallClient, type CallEmitter } from './call-client.ts';
 import { isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
 
@@ -86,7 +87,7 @@ export interface SessionDeps {
 let unnamed = 0;
 
 /** One MCP session: its id, protocol version, standalone stream, and requests in flight. */
-export class Session implements Origin {
+export class Session implements Origin, CallEmitter {
   readonly profile: string;
   readonly gone: Promise<void>;
   /** Called when the standalone stream or a notification shows that the session is lost. */
@@ -193,12 +194,7 @@ export class Session implements Origin {
   #post(first: Call, calls: readonly Call[], text: string, priority: boolean): Promise<Reply>[] {
     const { sendOptions } = first;
     const token = sendOptions?.resumptionToken;
-    const exchange = new Exchange(this.#exchangeDeps, {
-      emit: this.#emitOf(first, calls),
-      room: first.room,
-      onEventId: sendOptions?.onResumptionToken,
-      replays: token !== undefined,
-    });
+    const exchange = new Exchange(this.#exchangeDeps, this.#clientOf(first, calls));
     const replies = this.#calls.start(exchange, calls);
     const lane = calls.every(isNoCall) ? 'control' : priority ? 'own' : 'request';
     const request: AttemptRequest = {
@@ -226,17 +222,13 @@ export class Session implements Origin {
     return { ...headers, ...(resumptionToken === undefined ? own : resumeHeaders(resumptionToken, own)) };
   }
 
-  /** The first member of a batch may be cancelled; the others still need their messages. */
-  #emitOf(first: Call, calls: readonly Call[]): Emit {
-    // Not one closure for both: it would keep the array of each call that waits.
-    if (calls.length === 1) return (message, origin) => this.#emitTo(first, message, origin);
-    return (message, origin) => {
-      const receiver = calls.find(({ signal }) => !signal.aborted) ?? first;
-      return this.#emitTo(receiver, message, origin);
-    };
+  #clientOf(first: Call, calls: readonly Call[]): ExchangeClient {
+    // A list would be kept for each call that waits.
+    return calls.length === 1 ? new CallClient(this, first) : new BatchClient(this, first, calls);
   }
 
-  #emitTo(receiver: Call, message: Message, origin: Origin): Promise<void> {
+  /** Passes on a message that came with the answer to a call. */
+  emitTo(receiver: Call, message: Message, origin: Origin): Promise<void> {
     // The answer could not be delivered.
     if (this.#isOver && message.kind === 'request') {
       this.#dropped('a request of a session that is gone');
@@ -253,7 +245,7 @@ export class Session implements Origin {
     const { capabilities } = paramsOf(request);
     this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
     const exchange = new Exchange(this.#exchangeDeps, {
-      emit: this.#emitOf(call, [call]),
+      emit: (message, origin) => this.emitTo(call, message, origin),
       // Server requests may arrive on this stream, so the id is read with the head.
       onResponse: (response) => this.#readId(response),
     });
