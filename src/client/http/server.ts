@@ -5,6 +5,7 @@ import { isLoopback } from '../../core/http/loopback.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
 import type { Peers } from '../../core/pipeline/peers.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import { afterPoll } from '../../core/time/poll-phase.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { type ActiveRequest, ActiveRequests } from './active-requests.ts';
 import {
@@ -377,7 +378,7 @@ export class HttpListener {
     else if (body) void this.#receivePost(request, response, exchange, handlers, body);
     // By then, node has parsed the bytes that came with the head. Requests that arrive together
     // also run together: in process.nextTick, a call costs a fifth more.
-    else setImmediate(() => this.#handlePost(request, response, exchange, handlers));
+    else afterPoll(() => this.#handlePost(request, response, exchange, handlers));
   }
 
   async #handleBodiless(...[request, response, exchange, handlers]: AdmittedRequest): Promise<void> {
