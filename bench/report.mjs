@@ -222,8 +222,6 @@ const GROWTH = [
     of: ['waiting-calls', 'sentArguments'],
     show: times,
     most: 1.1,
-    reason:
-      'undici holds the bytes of a body until the response ends, and the text of the request is needed to repeat it.',
   },
   { title: 'CPU of a progress event', of: ['waiting-progress', 'alone'], show: us },
   { title: 'CPU of a progress event while 4,000 calls wait', of: ['waiting-progress', 'crowded'], show: us },

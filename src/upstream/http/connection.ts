@@ -9,6 +9,7 @@ import {
   freeWritten,
   HttpClient,
   type HttpMethod,
+  releasable,
 } from './undici.ts';
 
 export interface OutgoingRequest {
@@ -209,7 +210,7 @@ export class Connection {
    */
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
     return new Promise((resolve, reject) => {
-      const { method, path, headers, body = null } = request;
+      const { method, path, headers, body } = request;
       // The server may have closed a socket that was dialled early, like a reused one.
       const answer = new ResponseHandler(
         this,
@@ -219,7 +220,10 @@ export class Connection {
         over,
         request,
       );
-      this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
+      this.#client.dispatch(
+        { method: method as HttpMethod, path, headers, body: body ? releasable(body) : null },
+        answer,
+      );
     });
   }
 

@@ -40,3 +40,40 @@ export function freeWritten(client: HttpClient): void {
   running.body = null;
   running.headers = NONE;
 }
+
+/** For a shorter body, the turn and the copy would cost more than the memory is worth. */
+const LONG_BODY_BYTES = 2 * 1024;
+
+/**
+ * The body that undici is given for these bytes. A long one is freed when it is written: a closure
+ * of the request would keep a Buffer until the response has ended.
+ */
+export const releasable = (bytes: Buffer): Buffer =>
+  // undici's declarations do not name Blobs.
+  bytes.length < LONG_BODY_BYTES ? bytes : (new ReleasedBody(bytes) as unknown as Buffer);
+
+/** The parts of a Blob that undici reads. Its bytes are taken once. */
+class ReleasedBody {
+  readonly size: number;
+  readonly type = '';
+  #bytes: ArrayBufferLike | undefined;
+
+  constructor({ buffer, byteOffset, byteLength }: Buffer) {
+    this.size = byteLength;
+    // A part of Node's pool would keep all of it.
+    const isWhole = byteLength === buffer.byteLength;
+    this.#bytes = isWhole ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Blob';
+  }
+
+  async arrayBuffer(): Promise<ArrayBufferLike> {
+    const bytes = this.#bytes;
+    this.#bytes = undefined;
+    // Else an empty body would be sent.
+    if (!bytes) throw new TypeError('the body of a request is sent once');
+    return bytes;
+  }
+}
