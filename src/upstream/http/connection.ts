@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Sent } from '../../core/errors/errors.ts';
+import { currentTurn, hasPolledSince, isCurrentTurn, type Turn } from '../../core/time/poll-phase.ts';
 import { EarlyDial } from './early-dial.ts';
 import { type HttpHeaders, Incoming, type ResponseObserver } from './incoming.ts';
 import {
@@ -10,6 +11,7 @@ import {
   HttpClient,
   type HttpMethod,
   releasable,
+  skipIdleCheck,
 } from './undici.ts';
 
 export interface OutgoingRequest {
@@ -127,18 +129,6 @@ class ResponseHandler implements DispatchHandler {
   }
 }
 
-let thisTurn: object | undefined;
-
-/** Identifies the current turn of the event loop; one setImmediate for all users of a turn. */
-function currentTurn(): object {
-  if (thisTurn) return thisTurn;
-  thisTurn = {};
-  setImmediate(() => {
-    thisTurn = undefined;
-  });
-  return thisTurn;
-}
-
 /** One socket and one request at a time. Opens with its first request, and again after a close. */
 export class Connection {
   readonly #client: HttpClient;
@@ -148,7 +138,7 @@ export class Connection {
   openedAt = 0;
   #open = false;
   #served = 0;
-  #answeredIn: object | undefined;
+  #answeredIn: Turn | undefined;
   #dead = false;
 
   constructor(options: ConnectionOptions) {
@@ -188,7 +178,7 @@ export class Connection {
    * not visible yet.
    */
   get justAnswered(): boolean {
-    return this.#answeredIn !== undefined && this.#answeredIn === thisTurn;
+    return isCurrentTurn(this.#answeredIn);
   }
 
   get open(): boolean {
@@ -220,6 +210,7 @@ export class Connection {
         over,
         request,
       );
+      if (this.#isRead) skipIdleCheck(this.#client);
       this.#client.dispatch(
         { method: method as HttpMethod, path, headers, body: body ? releasable(body) : null },
         answer,
@@ -235,6 +226,11 @@ export class Connection {
     }
     // undici is still inside its parser here: closing or reusing its client would corrupt it.
     queueMicrotask(() => over(reusable && !this.#dead));
+  }
+
+  /** Nothing that arrived on the socket since its last response is unread. */
+  get #isRead(): boolean {
+    return this.#answeredIn !== undefined && hasPolledSince(this.#answeredIn);
   }
 
   freeWritten(): void {

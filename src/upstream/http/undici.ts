@@ -77,3 +77,24 @@ class ReleasedBody {
     return bytes;
   }
 }
+
+/** The state that undici keeps at a socket: 2 means that it was read since its last response. */
+const IDLE_CHECK = 'kIdleSocketValidation';
+const CHECKED = 2;
+
+/** The key of that state, which undici does not export; undefined before the first use. */
+let idleCheckKey: symbol | undefined;
+
+/**
+ * Says that the idle socket of a client was read to its end, so that no stray byte or close is
+ * unseen. Otherwise undici waits for another turn of the event loop before it writes.
+ */
+export function skipIdleCheck(client: HttpClient): void {
+  const socket = (client as unknown as Record<symbol, Record<symbol, unknown> | null>)[symbols.kSocket];
+  if (!socket) return;
+  idleCheckKey ??= keyOf(socket, IDLE_CHECK);
+  if (idleCheckKey) socket[idleCheckKey] = CHECKED;
+}
+
+const keyOf = (object: object, name: string): symbol | undefined =>
+  Object.getOwnPropertySymbols(object).find(({ description }) => description === name);

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { afterPoll } from '../../../src/core/time/poll-phase.ts';
+import { afterPoll, currentTurn, hasPolledSince } from '../../../src/core/time/poll-phase.ts';
 
 describe('actions after the poll phase', () => {
   it('actions after the poll phase run in order, and the promises that the first one settles after the last one', async () => {
@@ -43,5 +43,43 @@ describe('actions after the poll phase', () => {
     } finally {
       for (const other of others) process.on('uncaughtException', other);
     }
+  });
+});
+
+/** The finding of an action after the poll phase. */
+const found = (find: () => boolean): Promise<boolean> =>
+  new Promise((resolve) => afterPoll(() => resolve(find())));
+
+describe('a poll phase since a turn', () => {
+  it('a poll phase since a turn is known to an action that was added in a later turn', async () => {
+    const turn = currentTurn();
+    await nextTurn();
+    expect(await found(() => hasPolledSince(turn))).toBe(true);
+  });
+
+  it('a poll phase since a turn is not known to an action of the same turn, whichever began first', async () => {
+    const before = currentTurn();
+    const after = found(() => hasPolledSince(before));
+    expect(await after).toBe(false);
+    await nextTurn();
+    const earlier = found(() => hasPolledSince(turn));
+    const turn = currentTurn();
+    expect(await earlier).toBe(false);
+  });
+
+  it('a poll phase since a turn is not known to an action of the same turn that adds another one', async () => {
+    const turn = currentTurn();
+    const seen = found(() => {
+      afterPoll(() => undefined);
+      return hasPolledSince(turn);
+    });
+    expect(await seen).toBe(false);
+  });
+
+  it('a poll phase since a turn is not known outside an action', async () => {
+    const turn = currentTurn();
+    await nextTurn();
+    expect(await found(() => hasPolledSince(turn))).toBe(true);
+    expect(hasPolledSince(turn)).toBe(false);
   });
 });

@@ -1,5 +1,7 @@
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { afterPoll } from '../../../src/core/time/poll-phase.ts';
 import { Connection, type ConnectionOptions } from '../../../src/upstream/http/connection.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
@@ -90,6 +92,62 @@ describe('a connection', () => {
     const { send } = connectionTo(`http://127.0.0.1:${port}`);
     const incoming = await send('/', 'x'.repeat(1_000_000));
     expect([incoming.status, (await incoming.readAll()).toString()]).toEqual([413, 'big']);
+  });
+});
+
+describe('a request on a connection that has answered', () => {
+  /** Sends after the poll phase; resolves with whether that wrote the request at once. */
+  const isWrittenAtOnce = (connection: Connection): Promise<boolean> =>
+    new Promise((resolve, reject) =>
+      afterPoll(() => {
+        let started = false;
+        const onStart = (): void => {
+          started = true;
+        };
+        const request = { method: 'GET', path: '/', headers: { host: 'test' }, onStart };
+        connection.send(request, () => undefined).catch(reject);
+        resolve(started);
+      }),
+    );
+
+  it('a request after the poll phase is written at once where the connection answered in an earlier turn', async () => {
+    const server = await scripted((_request, response) => void response.end());
+    const { connection, fetch } = connectionTo(server.origin);
+    await fetch();
+    await nextTurn();
+    expect(await isWrittenAtOnce(connection)).toBe(true);
+    await server.until((requests) => requests.length === 2);
+  });
+
+  it('a request after the poll phase is not written before a close behind the answer of this turn can be seen', async () => {
+    const server = await scripted((_request, response) => void response.end());
+    const { connection } = connectionTo(server.origin);
+    const written = await new Promise<boolean>((resolve, reject) => {
+      const over = (): void => void isWrittenAtOnce(connection).then(resolve, reject);
+      connection.send({ method: 'GET', path: '/', headers: { host: 'test' } }, over).catch(reject);
+    });
+    expect(written).toBe(false);
+    await server.until((requests) => requests.length === 2);
+  });
+
+  it('a request after the poll phase never gets a response that came before it', async () => {
+    const sockets: Socket[] = [];
+    const answer = (body: string): string =>
+      `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => undefined);
+      socket.on('data', () => socket.write(answer('asked')));
+    });
+    const port = await listenOnLoopback(server);
+    const connections = new Connections(server);
+    afterThisTest(() => shut(server, connections));
+    const { fetch } = connectionTo(`http://127.0.0.1:${port}`);
+    await fetch();
+    await nextTurn();
+    sockets[0]?.write(answer('stray'));
+    const second = await new Promise((resolve, reject) => afterPoll(() => fetch().then(resolve, reject)));
+    expect([second, sockets.length]).toEqual(['asked', 2]);
   });
 });
 
