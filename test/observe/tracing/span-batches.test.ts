@@ -58,6 +58,21 @@ it('a batch is sent when it is full, and an incomplete one after the delay', asy
   expect(sent).toEqual(['1 2', '3']);
 });
 
+it('the first batch is sent early, also where it is incomplete', async () => {
+  const { clock, sent, take, answer } = start();
+  take(1);
+  await clock.advance(249);
+  expect(sent).toEqual([]);
+  await clock.advance(1);
+  expect(sent).toEqual(['1']);
+  await answer();
+  take(1);
+  await clock.advance(4_999);
+  expect(sent).toEqual(['1']);
+  await clock.advance(1);
+  expect(sent).toEqual(['1', '2']);
+});
+
 it('one batch is sent at a time, and spans beyond the queue are dropped', async () => {
   const { sent, take, answer } = start();
   take(12);
