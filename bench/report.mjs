@@ -246,8 +246,6 @@ const GROWTH = [
     of: ['stream-results', 'streamPeak'],
     show: times,
     most: 3,
-    reason:
-      'JSON has the same peak: the pieces of the socket, the joined bytes, the text and the parsed value exist at once.',
   },
 ];
 

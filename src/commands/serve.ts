@@ -263,7 +263,9 @@ function serveStdio(proxy: McpProxy, settings: Settings, leave: (how: string) =>
     connection.abandon();
     leave(`writing to stdout failed: ${error.message}`);
   });
-  const connection = proxy.connect((text, bytes) => stdout.line(text, bytes));
+  const connection = proxy.connect(
+    Object.assign((text: string) => stdout.line(text), { bytes: (line: Buffer) => stdout.line(line) }),
+  );
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
   return {
     drain: () => connection.drain(settings.drainTimeout * 1_000),

@@ -1,6 +1,7 @@
 import { list } from '../config/option.ts';
 import { ProxyError } from '../core/errors/errors.ts';
 import { foldCase, insertMember, valueStartOf } from '../core/jsonrpc/json-spans.ts';
+import { outlineJsonOf } from '../core/jsonrpc/long-answer.ts';
 import {
   isObject,
   type JsonObject,
@@ -273,7 +274,7 @@ class Tasks {
   readonly #profiles = new Map<string, string>();
 
   note(client: Client, reply: Reply, profile: string): void {
-    const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
+    const result = reply.kind === 'answer' ? outlineJsonOf(reply.message).result : undefined;
     if (!isObject(result)) return;
     const { taskId } = isObject(result.task) ? result.task : result;
     if (typeof taskId !== 'string') return;

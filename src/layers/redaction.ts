@@ -1,6 +1,7 @@
 import { ProxyError } from '../core/errors/errors.ts';
 import type { Redactor } from '../core/errors/redact.ts';
 import { RedactedBody, redactedHead } from '../core/http/redacted-body.ts';
+import { outlineJsonOf } from '../core/jsonrpc/long-answer.ts';
 import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonrpc/message.ts';
 import { type Layer, type Pass, type Reply, withPass } from '../core/pipeline/call.ts';
 
@@ -79,11 +80,11 @@ function redactReply(reply: Reply, redactor: Redactor, showsHead: boolean): Repl
 }
 
 function redactResponse(message: Response, redactor: Redactor): Response {
-  const { outcome, json } = message;
-  if (outcome === 'error') return redactAt(message, 'error', (text) => redactor.clean(text));
+  if (message.outcome === 'error') return redactAt(message, 'error', (text) => redactor.clean(text));
   // A failed tool's text is redacted like an error, but only of known secrets: look-alikes may be
   // its subject.
-  const failed = isObject(json.result) && json.result.isError === true;
+  const { result } = outlineJsonOf(message);
+  const failed = isObject(result) && result.isError === true;
   return failed ? redactAt(message, 'result', (text) => redactor.withoutKnown(text)) : message;
 }
 

@@ -12,9 +12,12 @@ import type { Events } from '../../core/pipeline/events.ts';
 /**
  * Writes one line to the client, in the order of the calls; resolves when the client has room for
  * more.
- * @param bytes - the UTF-8 of `text`, if it is already available.
  */
-export type Send = (text: string, bytes?: Buffer) => Promise<void>;
+export interface Send {
+  (text: string): Promise<void>;
+  /** Called for a long line whose UTF-8 is at hand. Absent: it is passed as text. */
+  readonly bytes?: (line: Buffer) => Promise<void>;
+}
 
 export interface ClientWriterDeps {
   readonly events: Events;
@@ -57,9 +60,10 @@ export class ClientWriter {
       line = errorResponse(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
     }
     if (events.detailed) events.emit({ type: 'message.sent', ...describeMessage(message) });
-    const { length } = line.text;
+    const bytes = bytesOf(line);
+    const { length } = bytes ?? line.text;
     this.#unread += length;
-    const written = send(line.text, bytesOf(line));
+    const written = bytes && send.bytes ? send.bytes(bytes) : send(line.text);
     this.#written = written;
     void written.then(() => {
       this.#unread -= length;
@@ -87,13 +91,13 @@ export class ClientWriter {
   }
 
   #excessBytes(message: Message): number | undefined {
-    const { text } = message;
     const { maxLineBytes } = this.#deps;
     const cut = truncatedSizeOf(message);
     if (cut !== undefined) return cut;
+    const bytes = bytesOf(message);
     // A UTF-16 unit takes at most three bytes, so most lines need no count.
-    if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
-    const size = bytesOf(message)?.length ?? Buffer.byteLength(text);
+    if (maxLineBytes === 0 || (!bytes && message.text.length * 3 <= maxLineBytes)) return undefined;
+    const size = bytes?.length ?? Buffer.byteLength(message.text);
     return size > maxLineBytes ? size : undefined;
   }
 }

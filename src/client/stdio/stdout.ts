@@ -32,10 +32,9 @@ export class StdoutWriter {
 
   /**
    * Resolves when the reader has room for more.
-   * @param bytes - the UTF-8 of `text`, where already available: encoding 8 MB once more takes 9
-   * ms.
+   * @param line - in UTF-8, where already available: encoding 8 MB once more takes 9 ms.
    */
-  line(text: string, bytes?: Buffer): Promise<void> {
+  line(line: string | Buffer): Promise<void> {
     if (this.#broken) return Promise.resolve();
     if (!this.#corked) {
       this.#corked = true;
@@ -45,8 +44,8 @@ export class StdoutWriter {
         this.#stream.uncork();
       });
     }
-    if (bytes) this.#stream.write(bytes);
-    const room = this.#stream.write(bytes ? '\n' : `${text}\n`);
+    if (typeof line !== 'string') this.#stream.write(line);
+    const room = this.#stream.write(typeof line === 'string' ? `${line}\n` : '\n');
     if (room) return Promise.resolve();
     this.#drained ??= new Promise<void>((resolve) => {
       const go = (): void => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../errors/errors.ts';
 import { heapShare } from '../system/heap-share.ts';
 import { hasMoreContainersInText } from './containers.ts';
@@ -114,6 +115,11 @@ const originalBytes = new WeakMap<Message, Buffer>();
 /** The bytes that a long message arrived in, where known and on one line. */
 export const bytesOf = (message: Message): Buffer | undefined => originalBytes.get(message);
 
+/** @param bytes - of a message on one line, which was read and not edited. */
+export const keepBytes = (message: Message, bytes: Buffer): void => {
+  originalBytes.set(message, bytes);
+};
+
 /** JSON from the server that is not a valid message. */
 export interface Unusable {
   readonly kind: 'unusable';
@@ -187,7 +193,7 @@ function scalarsIn(head: string): JsonObject {
 /**
  * Reads what came from the server: one message, or several where an array came (legal in revision
  * 2025-03-26).
- * @param bytes - the text in UTF-8, where it came so.
+ * @param bytes - what it was decoded from; invalid UTF-8 is not kept.
  * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
  */
 export const readMessages = (text: string, bytes?: Buffer): Message[] =>
@@ -198,9 +204,9 @@ export function readMessagesAndFaults(text: string, bytes?: Buffer): (Message | 
   const json: unknown = JSON.parse(text);
   if (!Array.isArray(json)) {
     const found = readMessageOrFault(text, json);
-    if (found.text === text && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
-      if (found.kind !== 'unusable') originalBytes.set(found, bytes);
-    }
+    const isWhole = found.kind !== 'unusable' && found.text === text;
+    if (isWhole && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes) && isUtf8(bytes))
+      keepBytes(found, bytes);
     return [found];
   }
   const texts = elementsOf(text);

@@ -1,4 +1,6 @@
+import { outlineJsonOf } from '../jsonrpc/long-answer.ts';
 import { isObject, type Message, paramsOf, type Request, type Response } from '../jsonrpc/message.ts';
+import { bytesOf } from '../jsonrpc/parse.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Span } from './span.ts';
 
@@ -159,9 +161,9 @@ export class CallRecord {
   }
 
   /** Records the answer of the server. */
-  answered({ text, json, outcome }: Response): void {
-    this.responseBytes = Buffer.byteLength(text);
-    this.judge(json, outcome);
+  answered(answer: Response): void {
+    this.responseBytes = bytesOf(answer)?.length ?? Buffer.byteLength(answer.text);
+    this.judge(outlineJsonOf(answer), answer.outcome);
   }
 
   /** Records what an answer states. */

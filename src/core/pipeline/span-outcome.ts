@@ -1,4 +1,5 @@
 import { ProxyError } from '../errors/errors.ts';
+import { outlineJsonOf } from '../jsonrpc/long-answer.ts';
 import { isObject } from '../jsonrpc/message.ts';
 import { Abandoned } from './abandoned.ts';
 import type { Reply } from './call.ts';
@@ -36,7 +37,7 @@ export function outcomeOfReply(reply: Reply, record: CallRecord): SpanOutcome {
   // An answer that passed unread was sampled on its way.
   if (reply.kind === 'passed') return outcomeOfRecord(record);
   if (reply.kind !== 'answer') return SUCCESS;
-  const { error, result } = reply.message.json;
+  const { error, result } = outlineJsonOf(reply.message);
   if (isObject(error)) return answered(error.code, error.message);
   return record.method === 'tools/call' && isObject(result) && result.isError === true ? TOOL_ERROR : SUCCESS;
 }

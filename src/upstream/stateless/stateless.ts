@@ -1,4 +1,5 @@
 import { ACCEPT } from '../../core/http/accept.ts';
+import { outlineJsonOf } from '../../core/jsonrpc/long-answer.ts';
 import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import {
   type Call,
@@ -266,7 +267,7 @@ function laneFor({ method }: Request): Lane {
 
 function isHeaderMismatch(reply: Reply): boolean {
   if (reply.kind !== 'answer') return false;
-  const { error } = reply.message.json;
+  const { error } = outlineJsonOf(reply.message);
   return isObject(error) && error.code === HEADER_MISMATCH;
 }
 

@@ -1,4 +1,5 @@
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
+import { readLongAnswer } from '../../core/jsonrpc/long-answer.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
 import { readHead, readMessagesAndFaults, type Unusable } from '../../core/jsonrpc/parse.ts';
 import type { ReadLimit } from '../../core/jsonrpc/read-limit.ts';
@@ -90,6 +91,8 @@ export async function* readEventMessages(
 
 /** A bad event is dropped; the stream goes on. */
 function readEvent(data: Buffer, observer: StreamObserver, limit: ReadLimit): (Message | Unusable)[] {
+  const long = readLongAnswer(data, limit.containers);
+  if (long) return [long];
   if (hasMoreContainers(data, limit.containers)) {
     return [readHead(textOfData(data.subarray(0, HEAD_BYTES)), data.length, limit.tooMany())];
   }

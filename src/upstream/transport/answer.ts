@@ -3,6 +3,7 @@ import type { Authorizer } from '../../auth/authorizer.ts';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
 import { mayHaveRunWith } from '../../core/errors/status-class.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
+import { readLongAnswer } from '../../core/jsonrpc/long-answer.ts';
 import {
   BYTE_ORDER_MARK,
   classify,
@@ -72,6 +73,8 @@ export function parseBody(
   headers: HttpHeaders,
   limit: ReadLimit,
 ): (Message | Unusable)[] {
+  const long = readLongAnswer(withoutByteOrderMark(bytes), limit.containers);
+  if (long) return [long];
   if (hasMoreContainers(bytes, limit.containers)) throw limit.tooMany();
   const text = decodeBody(bytes);
   try {

@@ -49,7 +49,7 @@ describe('stdout', () => {
     const { stream, taken } = slowStream(1_000);
     const stdout = new StdoutWriter(() => undefined, stream);
     void stdout.line('a');
-    void stdout.line('é', Buffer.from('é'));
+    void stdout.line(Buffer.from('é'));
     void stdout.line('b');
     await turn();
     expect(taken).toEqual(['a\né\nb\n']);

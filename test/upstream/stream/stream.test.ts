@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { bytesOf } from '../../../src/core/jsonrpc/parse.ts';
 import { readLimit } from '../../../src/core/jsonrpc/read-limit.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
 import { readEventMessages, type StreamPosition } from '../../../src/upstream/stream/stream.ts';
@@ -18,14 +19,17 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   else response.end();
   const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   const texts: string[] = [];
+  const bytes: (Buffer | undefined)[] = [];
   let failure: unknown;
   try {
-    for await (const { text } of readEventMessages(response, position, observer, readLimit(0)))
-      texts.push(text);
+    for await (const message of readEventMessages(response, position, observer, readLimit(0))) {
+      texts.push(message.text);
+      bytes.push(message.kind === 'unusable' ? undefined : bytesOf(message));
+    }
   } catch (error) {
     failure = error;
   }
-  return { texts, dropped, received, failure, position };
+  return { texts, bytes, dropped, received, failure, position };
 }
 
 describe('messages of an event stream', () => {
@@ -88,6 +92,20 @@ describe('messages of an event stream', () => {
     expect(await read(chunks)).toMatchObject({ texts, dropped, failure: undefined });
   });
 
+  it('an event stream yields a long result byte for byte', async () => {
+    const text = `{"jsonrpc":"2.0","id":0,"result":{"text":"${'words é\\n'.repeat(60_000)}"}}`;
+    const { texts } = await read([`data: ${text.slice(0, 300_000)}`, `${text.slice(300_000)}\n\n`]);
+    expect(texts.length === 1 && texts[0] === text).toBe(true);
+  });
+
+  it('an event stream yields a long result with invalid UTF-8 as text with replacement characters', async () => {
+    const [head, tail] = [`{"jsonrpc":"2.0","id":0,"result":"${'words '.repeat(60_000)}`, '"}'];
+    const event = [Buffer.from(`data: ${head}`), Buffer.of(0xff), Buffer.from(`${tail}\n\n`)];
+    const { texts, bytes } = await read([Buffer.concat(event)]);
+    expect(texts[0] === `${head}\uFFFD${tail}`).toBe(true);
+    expect(bytes).toEqual([undefined]);
+  });
+
   it('an event stream reports every chunk, comments included, because they prove a living server', async () => {
     expect((await read([': a\n\n', ': b\n\n', `data: ${RESULT}\n\n`])).received).toBe(3);
   });
@@ -96,6 +114,7 @@ describe('messages of an event stream', () => {
     const broken = new Error('other side closed');
     expect(await read([`data: ${PROGRESS}\n\n`, 'data: {"half'], broken)).toEqual({
       texts: [PROGRESS],
+      bytes: [undefined],
       dropped: [],
       received: 2,
       failure: broken,

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/core/jsonrpc/message.ts';
+import { bytesOf } from '../../../src/core/jsonrpc/parse.ts';
 import { readLimit } from '../../../src/core/jsonrpc/read-limit.ts';
 import {
   type AnswerContext,
@@ -183,6 +185,9 @@ describe('JSON-RPC errors in non-2xx bodies', () => {
   });
 });
 
+/** The inside of a string of 600 kB. */
+const LONG_CONTENT = 'a line of a log, 200 \\"é\\"\\n'.repeat(24_000);
+
 describe('a 2xx body', () => {
   it('a 2xx body yields its messages, each on one line', () => {
     const body = Buffer.from(
@@ -204,6 +209,24 @@ describe('a 2xx body', () => {
       sent: 'maybe',
       message: expect.stringMatching(message),
     });
+  });
+
+  it('a long 2xx body keeps its bytes, behind a byte order mark too', () => {
+    const text = `{"jsonrpc":"2.0","id":1,"result":{"text":"${LONG_CONTENT}"}}`;
+    for (const body of [text, `\uFEFF${text}`]) {
+      const [message] = parseBody(Buffer.from(body), 200, JSON_TYPE, readLimit(0)) as [Message];
+      expect(bytesOf(message)?.equals(Buffer.from(text))).toBe(true);
+      expect(message.text === text).toBe(true);
+    }
+  });
+
+  it.each([
+    ['no end', `{"jsonrpc":"2.0","id":1,"result":{"text":"${LONG_CONTENT}"}`],
+    ['a tab in a string', `{"jsonrpc":"2.0","id":1,"result":{"text":"${LONG_CONTENT}\t"}}`],
+    ['an unknown escape', `{"jsonrpc":"2.0","id":1,"result":{"text":"\\x${LONG_CONTENT}"}}`],
+  ])('a long 2xx body with %s is an error', (_what, body) => {
+    const error = thrownBy(() => parseBody(Buffer.from(body), 200, JSON_TYPE, readLimit(0)));
+    expect(error).toMatchObject({ message: expect.stringContaining('HTTP 200 with broken JSON') });
   });
 
   it.each([
