@@ -1,6 +1,7 @@
 import type { RoleOptions } from './auth/credentials/credentials.ts';
+import { usesKeyVariables } from './auth/credentials/plan.ts';
 import { identityIn } from './auth/credentials/principal.ts';
-import { readProfileFacts } from './auth/credentials/shared-files.ts';
+import { profileIn, readProfileFacts } from './auth/credentials/shared-files.ts';
 import type { CredentialSource } from './auth/credentials/source.ts';
 import type { LoginOffers } from './auth/oauth/login-offers.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
@@ -171,6 +172,9 @@ export class Wiring {
       endpoint,
       env,
       several: profiles.length > 1 || this.#identity !== undefined,
+      keysInFiles: (profile) =>
+        this.#credentials === undefined && !usesKeyVariables(profileIn(profile || undefined, env), env),
+      clock: this.clock,
     });
     const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
     const checked = async (reading: Promise<string | undefined>, profile: string) => {

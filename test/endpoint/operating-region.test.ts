@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { OperatingRegions } from '../../src/endpoint/operating-region.ts';
+import { type OperatingRegionOptions, OperatingRegions } from '../../src/endpoint/operating-region.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
 const OWN = new URL('https://aws-mcp.us-east-1.api.aws/mcp');
 const NAMELESS = new URL('https://mcp.example.com/mcp');
 const BOTH = '[profile one]\nregion = eu-west-1\n[profile two]\nregion = eu-west-2\n[profile none]\n';
+
+function regionsOf(options: Partial<OperatingRegionOptions> & Pick<OperatingRegionOptions, 'env'>) {
+  const clock = new FakeClock();
+  return new OperatingRegions({ endpoint: OWN, several: false, keysInFiles: () => true, clock, ...options });
+}
 
 describe('the operating region', () => {
   it.each<
@@ -30,7 +36,7 @@ describe('the operating region', () => {
     async (_what, { endpoint = OWN, env = {}, several = false, profile }, region) => {
       const home = await makeTempHome();
       await home.config(BOTH);
-      const regions = new OperatingRegions({ endpoint, env: { ...home.env, ...env }, several });
+      const regions = regionsOf({ endpoint, env: { ...home.env, ...env }, several });
       expect(await regions.of(profile)).toBe(region);
     },
   );
@@ -38,7 +44,7 @@ describe('the operating region', () => {
   it('the operating region changes with the first call after an edit of the files', async () => {
     const home = await makeTempHome();
     await home.config(BOTH);
-    const regions = new OperatingRegions({ endpoint: OWN, env: home.env, several: true });
+    const regions = regionsOf({ env: home.env, several: true });
     expect(await Promise.all(['one', 'two', 'one'].map((name) => regions.of(name)))).toEqual([
       'eu-west-1',
       'eu-west-2',
@@ -47,5 +53,17 @@ describe('the operating region', () => {
     await home.credentials('[one]\nregion = ap-south-1\n');
     expect(await regions.of('one')).toBe('ap-south-1');
     expect(await regions.of('two')).toBe('eu-west-2');
+  });
+  it('the operating region changes within a second of an edit if the credentials are in no file', async () => {
+    const home = await makeTempHome();
+    await home.config('[default]\nregion = eu-west-1\n');
+    const clock = new FakeClock();
+    const regions = regionsOf({ env: home.env, keysInFiles: () => false, clock });
+    expect(await regions.of('')).toBe('eu-west-1');
+    await home.config('[default]\nregion = eu-west-2\n');
+    expect(await regions.of('')).toBe('eu-west-1');
+    await clock.advance(1_000);
+    expect(await regions.of('')).toBe('eu-west-2');
+    expect(regions.of('')).toBe('eu-west-2');
   });
 });
