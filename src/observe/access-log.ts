@@ -7,6 +7,7 @@ import type { Events } from '../core/pipeline/events.ts';
 import { plainJson } from '../core/system/plain-text.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { accessLine, argumentsTextOf, idTextOf, refusalLine, type SigningIdentity } from './access-line.ts';
+import { inBatches } from './line-batch.ts';
 import { fileTarget, type LineTarget, stderrTarget } from './line-target.ts';
 import { logFileOf } from './options.ts';
 
@@ -59,8 +60,11 @@ export function writeAccessLog(options: AccessLogOptions): AccessLog {
   };
   const open = async (): Promise<LineTarget | undefined> => {
     try {
-      if (file === undefined) opened = stderrTarget();
-      else opened = fileTarget((await import('pino')).default, file, { sync: false, onDrop });
+      const target =
+        file === undefined
+          ? stderrTarget()
+          : fileTarget((await import('pino')).default, file, { sync: false, onDrop });
+      opened = inBatches(target, clock);
     } catch (error) {
       events.emit({ type: 'log.reopen-failed', message: `the access log: ${causeText(error)}` });
     }
@@ -102,8 +106,9 @@ export function writeAccessLog(options: AccessLogOptions): AccessLog {
   return {
     flush: async () => {
       await target;
-      if (file !== undefined) opened?.flush?.();
-      else if (target) await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
+      opened?.flush?.();
+      if (file === undefined && target)
+        await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
     },
     reopen: () => {
       if (file === undefined) return;
