@@ -13,6 +13,12 @@ const TAG = "require('node:v8').cachedDataVersionTag()";
 /** Prints the tag on SIGUSR2. */
 const TAG_PRINTER = `process.on('SIGUSR2', () => process.stderr.write('tag ' + ${TAG} + '\\n'))`;
 
+const [MAJOR] = process.versions.node.split('.');
+const FLAGS_OF_VERSION: Readonly<Record<string, readonly string[]>> = {
+  20: ['--no-wasm-tier-up', '--no-wasm-dynamic-tiering', '--interrupt-budget=14000'],
+  22: ['--invocation-count-for-turbofan=600', '--minimum-invocations-after-ic-update=200'],
+};
+
 function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-start-'));
   afterThisTest(() => rmSync(folder, { recursive: true, force: true }));
@@ -66,9 +72,7 @@ describe('the flags of V8', () => {
     await bin.initialize({}, 0);
     bin.child.kill('SIGUSR2');
     await expect.poll(() => bin.stderr).toMatch(/^tag \d+$/m);
-    const flags = ['--no-allocation-site-pretenuring'];
-    if (process.version.startsWith('v20.'))
-      flags.push('--no-wasm-tier-up', '--no-wasm-dynamic-tiering', '--interrupt-budget=14000');
+    const flags = ['--no-allocation-site-pretenuring', ...(FLAGS_OF_VERSION[MAJOR ?? ''] ?? [])];
     const { stdout } = spawnSync(process.execPath, [...flags, '-p', TAG], { encoding: 'utf8' });
     expect(bin.stderr).toContain(`tag ${stdout.trim()}\n`);
   });
