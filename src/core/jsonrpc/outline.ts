@@ -7,6 +7,10 @@ const BACKSLASH = 92;
  */
 const PIECE_BYTES = 64 * 1024;
 
+/** Throws if a text is not JSON. Node.js 22 does so without making the value, in half the time. */
+const check: (json: string) => unknown =
+  (JSON as { readonly rawJSON?: (json: string) => unknown }).rawJSON ?? JSON.parse;
+
 /** The longest escape: `\u0000`. */
 const ESCAPE_BYTES = 6;
 
@@ -84,7 +88,7 @@ function isInside(piece: Buffer, quoted: Buffer): boolean {
   piece.copy(quoted, 1);
   quoted[piece.length + 1] = QUOTE;
   try {
-    JSON.parse(quoted.toString('latin1', 0, piece.length + 2));
+    check(quoted.toString('latin1', 0, piece.length + 2));
     return true;
   } catch {
     return false;
