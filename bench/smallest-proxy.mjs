@@ -1,5 +1,6 @@
 // The least that a stdio proxy on Node can do: each line becomes a POST by undici, each body becomes a line.
 // It does not sign, check, retry, or read an answer. The rest of a time above "direct" is the price of a second process.
+// With --parse it passes on only what JSON.parse accepts: the least that a proxy can do which checks its answers.
 import { createRequire } from 'node:module';
 
 const require = createRequire(new URL('../package.json', import.meta.url));
@@ -7,6 +8,7 @@ const { Pool } = require('undici');
 
 const url = new URL(process.argv[2]);
 const pool = new Pool(url.origin, { connections: Number(process.argv[3]), pipelining: 1 });
+const parses = process.argv.includes('--parse');
 const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 
 /** Requests wait for the session id, as the specification demands. */
@@ -31,6 +33,7 @@ function post(line, opened) {
     onResponseEnd() {
       opened?.();
       if (chunks.length === 0) return;
+      if (parses) JSON.parse(Buffer.concat(chunks).toString());
       chunks.push(NEWLINE);
       process.stdout.cork();
       for (const chunk of chunks) process.stdout.write(chunk);

@@ -7,13 +7,17 @@ const MEGABYTE = 1_000_000;
 const TIMES = { full: [25, 8], quick: [5, 2] };
 const WARM_UP = 2;
 
-export async function run({ open, size }) {
+export async function run({ subject, open, size }) {
   const client = await open();
   const [few, fewer] = TIMES[size];
   const mb1 = await fetchOften(client, MEGABYTE, few);
   const mb8 = await fetchOften(client, 8 * MEGABYTE, fewer);
   await client.close();
-  return { mb1, mb8 };
+  if (subject.kind !== 'floor') return { mb1, mb8 };
+  const parsing = await open(['--parse']);
+  const parsed8 = await fetchOften(parsing, 8 * MEGABYTE, fewer);
+  await parsing.close();
+  return { mb1, mb8, parsed8 };
 }
 
 async function fetchOften(client, bytes, often) {
