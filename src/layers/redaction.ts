@@ -122,22 +122,28 @@ class GuardedPass {
  * Does for a request that passes no layer what the layer does for others.
  * @param forward - passes the response on by the given function.
  */
-export async function redactForwarded(
+export function redactForwarded(
   pass: Pass,
   redactor: Redactor,
   forward: (pass: Pass) => Promise<Reply>,
 ): Promise<Reply> {
-  const guard = new GuardedPass(pass, redactor, () => {
-    throw compressed();
-  });
-  try {
-    const reply = await forward(guard.pass);
-    await guard.flush();
-    return reply;
-  } catch (error) {
+  const guard = new GuardedPass(pass, redactor, refuseCompressed);
+  const fail = (error: unknown): never => {
     throw redactError(error, redactor);
+  };
+  let forwarded: Promise<Reply>;
+  try {
+    forwarded = forward(guard.pass);
+  } catch (error) {
+    forwarded = Promise.reject(error);
   }
+  // Not async: its variables would live as long as a stream.
+  return forwarded.then((reply) => guard.flush()?.then(() => reply, fail) ?? reply, fail);
 }
+
+const refuseCompressed = (): never => {
+  throw compressed();
+};
 
 /** No client accepts a compressed stream: the listener forwards no Accept-Encoding. */
 const compressed = (): ProxyError =>

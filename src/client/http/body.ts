@@ -74,11 +74,14 @@ const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
 /** Discards the rest of the body, so that a client that is still sending can read the response. */
 export function discard(request: IncomingMessage): void {
+  request.resume();
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  // The listeners of a stream without a body would live as long as it.
+  if (length === undefined && encoding === undefined) return;
   let left = MAX_DISCARDED_BYTES;
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.socket.destroy();
   });
   request.on('error', () => undefined);
-  request.resume();
 }

@@ -23,6 +23,9 @@ const SLOW_MS = 1_000;
 /** The timers apply to each piece of a long body, because a slow reader still makes progress. */
 const PIECE_BYTES = 64 * 1024;
 
+/** Shared, because nearly no exchange has any. */
+const NONE: readonly (() => void)[] = [];
+
 /** A shorter body leaves in one piece with its head, which saves a system call of two. */
 const MAX_WHOLE_BYTES = 16 * 1024;
 
@@ -40,7 +43,7 @@ export interface ServerExchangeDeps {
  * One request of an HTTP client and its response. Unread bytes are not buffered: a slow client
  * slows the server.
  */
-export class ServerExchange implements HttpExchange {
+export class ServerExchange implements HttpExchange, BodySink {
   readonly headers: Readonly<Record<string, string>>;
   readonly caller: Caller;
   readonly #sessions: SessionUsers | undefined;
@@ -49,16 +52,15 @@ export class ServerExchange implements HttpExchange {
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
-  /** Breaks the connection. */
-  readonly #cut: () => void;
+  readonly #request: IncomingMessage;
   readonly #endsWithConnection: boolean;
   readonly #unread: UnreadAnswers;
   readonly #forwarded: ReadonlySet<string>;
   /** Resumes writes that wait for the client to read. */
-  #blocked: (() => void)[] = [];
+  #blocked: readonly (() => void)[] = NONE;
   /** Settles when all bytes are written; undefined where none wait. */
   #writing: Promise<void> | undefined;
-  #listeners: (() => void)[] = [];
+  #listeners: readonly (() => void)[] = NONE;
   #isOver = false;
   /** The announced length of a body of which nothing has been written; -1 where none is known. */
   #wholeBytes = -1;
@@ -82,11 +84,7 @@ export class ServerExchange implements HttpExchange {
     this.#response = response;
     this.#clock = clock;
     this.#unread = unread;
-    // Destroys the socket: a response that waits behind others has no connection of its own.
-    this.#cut = () => {
-      if (this.#endsWithConnection) request.socket.resetAndDestroy();
-      else request.socket.destroy();
-    };
+    this.#request = request;
     // HTTP/1.0 (nginx by default) has no chunks: a closed connection marks a complete body, a reset
     // one an incomplete body.
     this.#endsWithConnection = request.httpVersion === '1.0';
@@ -97,12 +95,13 @@ export class ServerExchange implements HttpExchange {
     this.#isOver = true;
     this.#unblock();
     const listeners = this.#listeners;
-    this.#listeners = [];
+    this.#listeners = NONE;
     if (!this.#response.writableFinished) for (const notify of listeners) notify();
   }
 
   onGone(listener: () => void): void {
-    if (!this.#isOver) this.#listeners.push(listener);
+    // Not spread, after which an array has room for 16 more.
+    if (!this.#isOver) this.#listeners = this.#listeners.concat(listener);
     else if (!this.#response.writableFinished) listener();
   }
 
@@ -125,15 +124,14 @@ export class ServerExchange implements HttpExchange {
         process.nextTick(() => socket?.uncork());
       }
     }
-    return {
-      write: (chunk) => this.#write(chunk),
-      onSlow: (listener) => {
-        this.#onSlow = listener;
-      },
-    };
+    return this;
   }
 
-  #write(chunk: Uint8Array): Promise<void> {
+  onSlow(listener: () => void): void {
+    this.#onSlow = listener;
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
     const isWhole = chunk.length === this.#wholeBytes && chunk.length <= MAX_WHOLE_BYTES;
     this.#wholeBytes = -1;
     // A text: node writes the head and a buffer as two pieces.
@@ -151,7 +149,7 @@ export class ServerExchange implements HttpExchange {
   }
 
   async #writeInPieces(chunk: Uint8Array): Promise<void> {
-    const release = this.#unread.hold(chunk.length, this.#cut);
+    const release = this.#unread.hold(chunk.length, () => this.#cut());
     for (let at = 0; at < chunk.length && !this.#isOver; at += PIECE_BYTES) {
       await this.#writePiece(chunk.subarray(at, at + PIECE_BYTES));
     }
@@ -164,7 +162,7 @@ export class ServerExchange implements HttpExchange {
     return new Promise((resolve) => {
       const clock = this.#clock;
       const since = clock.monotonic();
-      const stalled = clock.schedule(STALLED_MS, this.#cut, { keepAlive: false });
+      const stalled = clock.schedule(STALLED_MS, () => this.#cut(), { keepAlive: false });
       const slow =
         this.#onSlow &&
         clock.schedule(Math.max(0, SLOW_MS - this.#waitedMs), () => this.#reportSlow(), { keepAlive: false });
@@ -177,7 +175,7 @@ export class ServerExchange implements HttpExchange {
       };
       // One listener for all: several events may wait at once.
       if (this.#blocked.length === 0) response.once('drain', () => this.#unblock());
-      this.#blocked.push(go);
+      this.#blocked = [...this.#blocked, go];
     });
   }
 
@@ -189,6 +187,16 @@ export class ServerExchange implements HttpExchange {
     const listener = this.#onSlow;
     this.#onSlow = undefined;
     listener?.();
+  }
+
+  /**
+   * Breaks the connection. Destroys the socket: a response that waits behind others has no
+   * connection of its own.
+   */
+  #cut(): void {
+    const { socket } = this.#request;
+    if (this.#endsWithConnection) socket.resetAndDestroy();
+    else socket.destroy();
   }
 
   end(): void {

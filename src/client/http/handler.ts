@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { causeText, type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
+import { type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
 import { acceptedForms } from '../../core/http/accept.ts';
 import { headerMismatch } from '../../core/http/header-agreement.ts';
 import {
@@ -22,7 +22,6 @@ import {
   type Call,
   type Client,
   type Handler,
-  type HttpFacts,
   NO_DEADLINE,
   type Reply,
   type RequestHeaders,
@@ -48,6 +47,7 @@ import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { sampleAnswer } from './answer-sample.ts';
 import { batchRefusal } from './batch.ts';
 import { Capacity, shortageText } from './capacity.ts';
+import { answerForwarded, hideUnauthorized, OK, type Settled } from './forwarded-answer.ts';
 import { type HttpCall, HttpCalls, SESSION_CLIENT } from './in-flight.ts';
 import { refusedAtEnd, waitedUntilEnd } from './leaving.ts';
 import { HttpResponse } from './response.ts';
@@ -112,8 +112,6 @@ interface HandlingOptions {
   readonly passes: boolean;
   readonly observed?: ObservedCall;
 }
-
-type Settled = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
  * Handles the requests of all HTTP clients. Each request has its own signal, deadline and response;
@@ -551,9 +549,8 @@ export class HttpHandler {
    * Forwards GET and DELETE, which carry no message and pass no layer. Never throws; resolves when
    * the response is complete.
    */
-  async forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
-    const { events, profile, limits } = this.#deps;
-    const { clock, keepaliveMs } = this.#deps;
+  forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
+    const { events, profile, limits, clock, keepaliveMs } = this.#deps;
     const answer = new HttpResponse(exchange, { clock, keepaliveMs });
     const stream = method === 'GET';
     const client = this.#clientId(exchange.headers);
@@ -561,7 +558,7 @@ export class HttpHandler {
     const refusal = stream ? (this.#leaving ? refusedAtEnd : this.#streamRefusal(1, share)) : undefined;
     if (refusal) {
       answer.fail(refusal, undefined);
-      return;
+      return DONE;
     }
     const ms = stream ? 0 : limits.timeoutMs;
     const entry = this.#calls.add({ client, message: undefined, stream }, ms, () =>
@@ -571,8 +568,20 @@ export class HttpHandler {
     entry.sent = true;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
     const tap = this.#calls.tapSession(client);
+    const settle = (outcome: Settled): void => {
+      try {
+        answerForwarded(events, method, answer, outcome);
+      } catch (error) {
+        answerForwarded(events, method, answer, { error });
+      } finally {
+        tap.close();
+        endStream?.();
+        this.#calls.remove(entry);
+      }
+    };
+    let forwarded: Promise<Reply>;
     try {
-      const reply = await this.#deps.forward({
+      forwarded = this.#deps.forward({
         method,
         headers: this.#deps.toUpstreamHeaders(exchange.headers),
         profile,
@@ -583,23 +592,14 @@ export class HttpHandler {
           if (message.kind === 'notification') this.#deps.onNotification(message);
         },
       });
-      if (reply.kind === 'answer') answer.send([reply.message.text], hideUnauthorized(reply.http ?? OK));
-      else answer.end();
     } catch (error) {
-      if (error instanceof Abandoned) answer.breakOff();
-      else {
-        const known =
-          error instanceof ProxyError
-            ? error
-            : new ProxyError('internal', causeText(error), { sent: 'maybe' });
-        events.emit({ type: 'notification.failed', method, message: known.message });
-        answer.fail(known, undefined);
-      }
-    } finally {
-      tap.close();
-      endStream?.();
-      this.#calls.remove(entry);
+      forwarded = Promise.reject(error);
     }
+    // Not async: its variables would live as long as a stream.
+    return forwarded.then(
+      (reply) => settle({ reply }),
+      (error: unknown) => settle({ error }),
+    );
   }
 
   /**
@@ -657,12 +657,6 @@ function refuseServerRequest(request: Request): Response {
   const why = `The client cannot take ${request.method}: its Accept header names no text/event-stream.`;
   return errorResponse(new ProxyError('invalid-request', why, { sent: 'no' }).toJsonRpc(), idText(request));
 }
-
-const OK: HttpFacts = { status: 200, headers: {} };
-
-/** A 401 asks for credentials that the proxy owns, so clients receive 502. */
-const hideUnauthorized = (head: HttpFacts): HttpFacts =>
-  head.status === 401 ? { status: 502, headers: head.headers } : head;
 
 const isInitialize = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'initialize';

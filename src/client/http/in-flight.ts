@@ -68,11 +68,7 @@ export class HttpCalls {
   }
 
   /** @param limit - milliseconds, 0 = none; `expire` runs when they are over. */
-  add(
-    entry: Pick<HttpCall, 'client' | 'message' | 'stream'>,
-    limit: number,
-    expire: (entry: HttpCall) => void,
-  ): HttpCall {
+  add(entry: Pick<HttpCall, 'client' | 'message' | 'stream'>, limit: number, expire: () => void): HttpCall {
     const { message, client } = entry;
     const request = message?.kind === 'request' ? message : undefined;
     const token = request && progressTokenOf(request);
@@ -86,7 +82,7 @@ export class HttpCalls {
       heartbeat: undefined,
       index: this.#calls.length,
       controller: new CallController(),
-      deadline: new Countdown(this.#clock, limit, () => expire(added)),
+      deadline: new Countdown(this.#clock, limit, expire),
       sent: false,
       over: false,
     };
@@ -143,14 +139,14 @@ export class HttpCalls {
 
   /** Observes the stream of one call. */
   tapCall(entry: HttpCall): StreamTap {
-    return this.#createTap(entry.client, () => [entry.deadline]);
+    return new CallTap(this, entry.client, entry);
   }
 
   /**
    * Observes a session's standalone stream, where a server request may belong to any of its calls.
    */
   tapSession(client: string): StreamTap {
-    const tap = this.#createTap(client, () => this.#deadlinesOf(client));
+    const tap = new CallTap(this, client, undefined);
     return this.#peers ? this.#shareTap(client, tap) : tap;
   }
 
@@ -176,21 +172,21 @@ export class HttpCalls {
     };
   }
 
-  /** Progress restarts a deadline; an open server request holds it. */
-  #createTap(client: string, deadlines: () => readonly Countdown[]): StreamTap {
-    let release: (() => void) | undefined;
-    return {
-      onMessage: (message) => {
-        // Any later message shows that the server request was answered.
-        release?.();
-        release = undefined;
-        if (message.kind === 'request') release = this.#serverRequests.add(client, message.id, deadlines());
-        else if (message.kind === 'notification' && message.method === 'notifications/progress') {
-          this.#restartDeadline(client, paramsOf(message).progressToken);
-        }
-      },
-      close: () => release?.(),
-    };
+  /**
+   * Obeys a message of a stream: progress restarts a deadline, a server request holds those of its
+   * calls.
+   * @param entry - the call of the stream; undefined for a session's stream.
+   * @returns what ends the hold, where there is one.
+   */
+  obey(client: string, message: Message, entry: HttpCall | undefined): (() => void) | undefined {
+    if (message.kind === 'request') {
+      const held = entry ? [entry.deadline] : this.#deadlinesOf(client);
+      return this.#serverRequests.add(client, message.id, held);
+    }
+    if (message.kind === 'notification' && message.method === 'notifications/progress') {
+      this.#restartDeadline(client, paramsOf(message).progressToken);
+    }
+    return undefined;
   }
 
   #restartDeadline(client: string, token: unknown): void {
@@ -216,6 +212,30 @@ export class HttpCalls {
       this.#whenIdle = resolve;
       if (this.#calls.length === 0) resolve();
     });
+  }
+}
+
+/** An object takes the place of closures: thousands of streams may be open. */
+class CallTap implements StreamTap {
+  readonly #calls: HttpCalls;
+  readonly #client: string;
+  readonly #entry: HttpCall | undefined;
+  #release: (() => void) | undefined;
+
+  constructor(calls: HttpCalls, client: string, entry: HttpCall | undefined) {
+    this.#calls = calls;
+    this.#client = client;
+    this.#entry = entry;
+  }
+
+  onMessage(message: Message): void {
+    // Any later message shows that the server request was answered.
+    this.#release?.();
+    this.#release = this.#calls.obey(this.#client, message, this.#entry);
+  }
+
+  close(): void {
+    this.#release?.();
   }
 }
 

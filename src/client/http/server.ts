@@ -374,17 +374,20 @@ export class HttpListener {
   }
 
   #handle(...[request, response, exchange, handlers, body]: AdmittedRequest): void {
-    if (request.method !== 'POST') void this.#handleBodiless(request, response, exchange, handlers);
+    if (request.method !== 'POST') this.#handleBodiless(request, response, exchange, handlers);
     else if (body) void this.#receivePost(request, response, exchange, handlers, body);
     // By then, node has parsed the bytes that came with the head. Requests that arrive together
     // also run together: in process.nextTick, a call costs a fifth more.
     else afterPoll(() => this.#handlePost(request, response, exchange, handlers));
   }
 
-  async #handleBodiless(...[request, response, exchange, handlers]: AdmittedRequest): Promise<void> {
+  /** Not async: its variables would live as long as a stream. */
+  #handleBodiless(...[request, response, exchange, handlers]: AdmittedRequest): void {
     discard(request);
-    if (!(await waitForTurn(response, exchange))) return;
-    await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
+    const method = request.method === 'GET' ? 'GET' : 'DELETE';
+    void waitForTurn(response, exchange).then((isItsTurn) => {
+      if (isItsTurn) void handlers.forward(method, exchange);
+    });
   }
 
   #handlePost(...[request, response, exchange, handlers]: AdmittedRequest): void {

@@ -46,6 +46,8 @@ export interface ConnectionPlace extends Wanted {
  */
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
+  /** Shared by all connections: each one would hold its own. */
+  readonly #connectionOptions: ConnectionOptions;
   readonly #idle: IdleConnections;
   readonly #busy = new Set<Connection>();
   /** Connections outside the limit on which a request still runs. */
@@ -95,6 +97,18 @@ export class ConnectionPool {
     this.#options = options;
     this.busyText = `every connection was busy (--max-connections ${options.max})`;
     this.#idle = new IdleConnections(options);
+    const { clock, onOpen, onClose } = options;
+    this.#connectionOptions = {
+      ...options,
+      onOpen: (connection) => {
+        connection.openedAt = clock.monotonic();
+        onOpen();
+      },
+      onClose: (connection) => {
+        this.#idle.remove(connection);
+        onClose();
+      },
+    };
   }
 
   get waiting(): number {
@@ -167,19 +181,7 @@ export class ConnectionPool {
   }
 
   #open(): Connection {
-    const { clock, onOpen, onClose } = this.#options;
-    const connection: Connection = new Connection({
-      ...this.#options,
-      onOpen: () => {
-        connection.openedAt = clock.monotonic();
-        onOpen();
-      },
-      onClose: () => {
-        this.#idle.remove(connection);
-        onClose();
-      },
-    });
-    return connection;
+    return new Connection(this.#connectionOptions);
   }
 
   /**

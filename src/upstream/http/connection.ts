@@ -60,8 +60,8 @@ export interface ConnectionOptions {
   readonly origin: string;
   readonly connect: Connector;
   readonly keepAliveTimeoutMs: number;
-  readonly onOpen: () => void;
-  readonly onClose: () => void;
+  readonly onOpen: (connection: Connection) => void;
+  readonly onClose: (connection: Connection) => void;
 }
 
 /** Receives one response from undici. A class, because closures would be created per request. */
@@ -103,6 +103,8 @@ class ResponseHandler implements DispatchHandler {
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // 1xx responses are informational.
     if (status < 200) return;
+    // undici would hold the head as it came, and the bytes around it, until the response has ended.
+    controller.rawHeaders = null;
     const incoming = new Incoming(status, headers as HttpHeaders, controller, this.#observer);
     this.#incoming = incoming;
     this.#observer?.responded(incoming);
@@ -159,12 +161,12 @@ export class Connection {
     this.#client.on('connect', () => {
       this.#open = true;
       this.#served = 0;
-      options.onOpen();
+      options.onOpen(this);
     });
     this.#client.on('disconnect', () => {
       if (!this.#open) return;
       this.#open = false;
-      options.onClose();
+      options.onClose(this);
     });
   }
 

@@ -166,7 +166,9 @@ export class Incoming implements HttpFacts {
    */
   async pipeTo(take: (chunk: Buffer) => Promise<void>): Promise<void> {
     for (;;) {
-      for (const chunk of this.#take()) await take(chunk);
+      const pieces = this.#take();
+      // Not iterated: the function would hold the last piece while it waits for the next.
+      for (let chunk = pieces.shift(); chunk; chunk = pieces.shift()) await take(chunk);
       if (this.#unread.length > 0) continue;
       if (this.#state === 'ended') return;
       if (this.#state !== 'open') throw this.#state.error;

@@ -144,7 +144,8 @@ export class CheckedEvents {
       from = end;
     }
     pieces.push(bytes.subarray(unsent, from));
-    this.#held = bytes.subarray(from);
+    // An empty part of the chunk would keep all of it.
+    this.#held = from < bytes.length ? bytes.subarray(from) : EMPTY;
   }
 
   #forget(): void {

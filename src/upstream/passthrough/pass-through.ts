@@ -146,33 +146,15 @@ export class PassThrough {
   /** Settles with the response, or at once when the signal aborts. */
   #forward(exchange: ForwardedExchange, signal: AbortSignal, request: AttemptRequest): Promise<Reply> {
     if (signal.aborted) return Promise.reject(signal.reason);
-    const { attempt } = exchange;
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        const { reason } = signal;
-        // A client that has gone is the cancellation.
-        attempt.leave(reason, { grace: exchange.grace && reason instanceof ProxyError });
-        reject(attempt.abortReason(reason));
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      const end = (): void => {
-        signal.removeEventListener('abort', leave);
-        attempt.end();
-      };
-      const succeed = (reply: Reply): void => {
-        end();
-        resolve(reply);
-      };
-      const fail = (error: unknown): void => {
-        attempt.closeConnection(error);
-        end();
-        reject(error);
-      };
+      const settlement = new Settlement(exchange, signal, resolve, reject);
+      signal.addEventListener('abort', settlement, { once: true });
+      const fail = (error: unknown): void => settlement.fail(error);
       // Not an async function, which costs 500 bytes for each request that waits.
-      attempt.open(request, exchange.affinity).then((opened) => {
+      exchange.attempt.open(request, exchange.affinity).then((opened) => {
         const handled = this.#passAtOnce(exchange, request, opened);
-        if (handled instanceof Promise) handled.then(succeed, fail);
-        else succeed(handled);
+        if (handled instanceof Promise) handled.then((reply) => settlement.succeed(reply), fail);
+        else settlement.succeed(handled);
       }, fail);
     });
   }
@@ -196,24 +178,28 @@ export class PassThrough {
     }
   }
 
-  async #handleResponse(
+  /** Not async: its variables would live as long as a stream. */
+  #handleResponse(
     exchange: ForwardedExchange,
     request: AttemptRequest,
     opened: OpenedExchange,
   ): Promise<Reply> {
+    return this.#passOrRead(exchange, request, opened).catch((error: unknown) => {
+      throw this.#toFailure(exchange, request, error);
+    });
+  }
+
+  /** @throws at once, or rejects. */
+  #passOrRead(exchange: ForwardedExchange, request: AttemptRequest, opened: OpenedExchange): Promise<Reply> {
     const { response, principal } = opened;
     const { status, headers } = response;
-    try {
-      if (isFailed(response)) return await handleFailure(exchange, opened, this.#sessions);
-      if (request.admits) this.#sessions.recordOwner(sessionOf(request, response), principal);
-      // An answer to GET that is no event stream cannot be edited, and MCP has none.
-      if (exchange.edit && mediaTypeOf(headers) !== 'text/event-stream') {
-        throw invalidAnswer('no event stream', status, headers, '');
-      }
-      return (await passAnswer(exchange, opened, this.#lists)) ?? (await readAnswer(exchange, opened));
-    } catch (error) {
-      throw this.#toFailure(exchange, request, error);
+    if (isFailed(response)) return handleFailure(exchange, opened, this.#sessions);
+    if (request.admits) this.#sessions.recordOwner(sessionOf(request, response), principal);
+    // An answer to GET that is no event stream cannot be edited, and MCP has none.
+    if (exchange.edit && mediaTypeOf(headers) !== 'text/event-stream') {
+      throw invalidAnswer('no event stream', status, headers, '');
     }
+    return passAnswer(exchange, opened, this.#lists).then((passed) => passed ?? readAnswer(exchange, opened));
   }
 
   #toFailure(exchange: ForwardedExchange, { headers }: AttemptRequest, error: unknown): unknown {
@@ -229,6 +215,51 @@ export class PassThrough {
     const sessionId = sessionOf(request, response);
     if (request.method === 'DELETE') this.#sessions.dropAffinity(request.headers['mcp-session-id']);
     else if (this.#sessions.keepAffinity(sessionId, exchange.affinity)) this.#publish(sessionId, exchange);
+  }
+}
+
+/** The end of one forwarded request. It observes the signal of its client itself. */
+class Settlement {
+  readonly #exchange: ForwardedExchange;
+  readonly #signal: AbortSignal;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    exchange: ForwardedExchange,
+    signal: AbortSignal,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#exchange = exchange;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  succeed(reply: Reply): void {
+    this.#end();
+    this.#resolve(reply);
+  }
+
+  fail(error: unknown): void {
+    this.#exchange.attempt.closeConnection(error);
+    this.#end();
+    this.#reject(error);
+  }
+
+  /** Called when the signal aborts. */
+  handleEvent(): void {
+    const { attempt, grace } = this.#exchange;
+    const { reason } = this.#signal;
+    // A client that has gone is the cancellation.
+    attempt.leave(reason, { grace: grace && reason instanceof ProxyError });
+    this.#reject(attempt.abortReason(reason));
+  }
+
+  #end(): void {
+    this.#signal.removeEventListener('abort', this);
+    this.#exchange.attempt.end();
   }
 }
 

@@ -36,9 +36,9 @@ function setUp() {
   const [one, other] = [worker(0), worker(1)];
   const expired: unknown[] = [];
   const call = (client = CLIENT) =>
-    one.add({ client, message: CALL, stream: false }, 1_000, ({ message }) =>
-      expired.push(message?.kind === 'request' ? message.id : undefined),
-    );
+    one.add({ client, message: CALL, stream: false }, 1_000, () => {
+      expired.push(CALL.kind === 'request' ? CALL.id : undefined);
+    });
   return { clock, one, other, expired, call, facts };
 }
 
