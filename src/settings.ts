@@ -11,6 +11,7 @@ import {
   listenerOf,
   listenerOptions,
   listenerProblems,
+  listeningSources,
 } from './client/http/options.ts';
 import { identityMapProblems } from './client/http/users/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
@@ -247,7 +248,10 @@ export async function readSettings(
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
   problems.push(...poolProblems(values, from, platformLifetime));
   problems.push(...(await identityMapProblems(values.identityMap, from.identityMap)));
-  problems.push(...listenerProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
+  const listening = listeningSources(values, from, argv.command);
+  problems.push(
+    ...listenerProblems(values, { from: listening, profiles: profiles.length, forStdio: STDIO_OPTIONS }),
+  );
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   if (!isGiven('caBundle') && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
@@ -255,7 +259,7 @@ export async function readSettings(
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
 
-  problems.push(...workersProblems(values, from));
+  if (listening.workers !== undefined) problems.push(...workersProblems(values, from));
 
   problems.push(...oauthProblems(values, from));
   problems.push(...statusProblems(values, from));

@@ -24,6 +24,24 @@ const settingsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}):
 const problemsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   problemsIn(await read(argv, env));
 
+describe('the variables of a listener', () => {
+  const LISTENER = { MCP_PROXY_LISTEN_TOKEN: 'secret-secret-secret', MCP_PROXY_WORKERS: '2' };
+  const commandWith = (argv: readonly string[]) =>
+    readSettings({ ...parseArguments(argv), command: 'ping' }, Object.assign(temp.env, LISTENER));
+
+  it('the variables of a listener are a problem only where a client is to be served without one', async () => {
+    expect(await problemsOf([], LISTENER)).toEqual([
+      'MCP_PROXY_LISTEN_TOKEN needs --listen',
+      'MCP_PROXY_WORKERS needs --listen',
+    ]);
+    expect(problemsIn(await commandWith([]))).toEqual([]);
+  });
+
+  it('a flag of a listener is a problem for every command', async () => {
+    expect(problemsIn(await commandWith(['--workers', '2']))).toEqual(['--workers needs --listen']);
+  });
+});
+
 describe('the endpoint', () => {
   it('the endpoint defaults to the AWS MCP Server', async () => {
     for (const env of [{}, { MCP_PROXY_ENDPOINT: '' }]) {

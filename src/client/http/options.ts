@@ -238,6 +238,19 @@ export interface ListenerChoices {
 }
 
 /**
+ * The flags and variables that count for a listener: a shell may have its variables while it runs
+ * another command, which does not listen.
+ */
+export function listeningSources(
+  { listen }: Pick<ListenerValues, 'listen'>,
+  from: Readonly<Record<string, string>>,
+  command: string | undefined,
+): Readonly<Record<string, string>> {
+  if (command === undefined || listen !== undefined) return from;
+  return Object.fromEntries(Object.entries(from).filter(([, given]) => given.startsWith('--')));
+}
+
+/**
  * Returns the problems of the options taken together, with the names that were used. Reads the
  * files of TLS.
  */
