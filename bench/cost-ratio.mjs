@@ -7,7 +7,7 @@ const UNCACHED = { NODE_DISABLE_COMPILE_CACHE: '1' };
 const IN_FLIGHT = 32;
 /** Before, the optimizing compiler is at work, and more code costs it more. */
 const WARM_UP = 5_000;
-const PAIRS = { full: 5, quick: 3 };
+const PAIRS = { full: 7, quick: 3 };
 const TURNS = { full: 24, quick: 12 };
 /** Short, so that both processes see the same machine. */
 const CALLS = 250;

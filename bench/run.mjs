@@ -20,6 +20,7 @@ const SCENARIOS = [
     'dropped-session',
     'layers-cost',
     'tracing-cost',
+    'trace-context-cost',
     'metrics-cost',
     'second-profile',
     'tool-list',
