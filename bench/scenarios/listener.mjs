@@ -18,8 +18,11 @@ const OPTIMIZED_AFTER_MS = 1_500;
 const WARM_UP_MS = { full: 300, quick: 200 };
 const MEASURED_MS = { full: 1_000, quick: 300 };
 const TURNS = 4;
-/** Fewer would mostly measure the growth of V8's young generation. */
+/** The first streams also pay for V8's young generation, which grows once; further ones do not. */
 const STREAMS = { full: 1_000, quick: 250 };
+const FURTHER_STREAMS = { full: 2_000, quick: 250 };
+/** More than one client's streams need: its share is at most three times what is left free. */
+const MOST_STREAMS = 8 * MOST;
 /** Calls before the streams, so that all code is loaded. */
 const CALLS_BEFORE = 300;
 const SETTLED_AFTER_MS = 1_000;
@@ -48,8 +51,12 @@ export async function run({ subject, url, size, direct }) {
   for (const client of Object.values(clients)) await client.close();
   ours.stop();
   bare.stop();
-  numbers.perStream = await kilobytesPerStream(await listenerOf(subject), STREAMS[size]);
-  numbers.barePerStream = await kilobytesPerStream(await startBareProxy(url, MOST), STREAMS[size]);
+  const streams = await kilobytesPerStream(await listenerOf(subject), size);
+  const bareStreams = await kilobytesPerStream(await startBareProxy(url, MOST_STREAMS), size);
+  numbers.perStream = streams.first;
+  numbers.barePerStream = bareStreams.first;
+  numbers.perFurtherStream = streams.further;
+  numbers.barePerFurtherStream = bareStreams.further;
   return numbers;
 }
 
@@ -57,7 +64,7 @@ const listenerOf = ({ args, env }) =>
   startListener(
     args,
     env,
-    ['--max-connections', MOST, '--max-clients', 2 * MOST, '--max-streams', 2 * MOST].map(String),
+    ['--max-connections', MOST, '--max-clients', MOST_STREAMS, '--max-streams', MOST_STREAMS].map(String),
   );
 
 /** In turns, so that a change of the machine's speed meets all of them alike. */
@@ -100,16 +107,23 @@ async function firstByte(client, size) {
 }
 
 /** In a new process: after the calls of before, its heap would have room for the streams. */
-async function kilobytesPerStream({ url, pid, stop }, streams) {
-  const client = new HttpClient(url, { connections: streams });
+async function kilobytesPerStream({ url, pid, stop }, size) {
+  const client = new HttpClient(url, { connections: STREAMS[size] + FURTHER_STREAMS[size] });
   await client.initialize();
   for (let at = 0; at < CALLS_BEFORE; at++) await client.call('echo', { text: 'hello' });
   await sleep(SETTLED_AFTER_MS);
-  const before = (await memoryOf(pid)).resident;
-  for (let at = 0; at < streams; at++) await client.stream();
-  await sleep(SETTLED_AFTER_MS);
-  const after = (await memoryOf(pid)).resident;
+  let before = (await memoryOf(pid)).resident;
+  const costOf = async (streams) => {
+    for (let at = 0; at < streams; at++) await client.stream();
+    await sleep(SETTLED_AFTER_MS);
+    const after = (await memoryOf(pid)).resident;
+    const cost = ((after - before) * 1_024) / streams;
+    before = after;
+    return cost;
+  };
+  const first = await costOf(STREAMS[size]);
+  const further = await costOf(FURTHER_STREAMS[size]);
   await client.close();
   stop();
-  return ((after - before) * 1_024) / streams;
+  return { first, further };
 }
