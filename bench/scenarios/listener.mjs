@@ -22,7 +22,7 @@ const TURNS = 4;
 const STREAMS = { full: 1_000, quick: 250 };
 const FURTHER_STREAMS = { full: 2_000, quick: 250 };
 /** More than one client's streams need: its share is at most three times what is left free. */
-const MOST_STREAMS = 8 * MOST;
+const MAX_STREAMS = 8 * MOST;
 /** Calls before the streams, so that all code is loaded. */
 const CALLS_BEFORE = 300;
 const SETTLED_AFTER_MS = 1_000;
@@ -52,7 +52,7 @@ export async function run({ subject, url, size, direct }) {
   ours.stop();
   bare.stop();
   const streams = await kilobytesPerStream(await listenerOf(subject), size);
-  const bareStreams = await kilobytesPerStream(await startBareProxy(url, MOST_STREAMS), size);
+  const bareStreams = await kilobytesPerStream(await startBareProxy(url, MAX_STREAMS), size);
   numbers.perStream = streams.first;
   numbers.barePerStream = bareStreams.first;
   numbers.perFurtherStream = streams.further;
@@ -64,7 +64,7 @@ const listenerOf = ({ args, env }) =>
   startListener(
     args,
     env,
-    ['--max-connections', MOST, '--max-clients', MOST_STREAMS, '--max-streams', MOST_STREAMS].map(String),
+    ['--max-connections', MOST, '--max-clients', MAX_STREAMS, '--max-streams', MAX_STREAMS].map(String),
   );
 
 /** In turns, so that a change of the machine's speed meets all of them alike. */
