@@ -5,14 +5,14 @@ import { cpuOf } from './proc.mjs';
 /** Writing the code cache costs as much as a thousand calls, and only the process with new chunks writes it. */
 const UNCACHED = { NODE_DISABLE_COMPILE_CACHE: '1' };
 const IN_FLIGHT = 32;
-/** Before, the optimizing compiler is at work, and more code costs it more. */
-const WARM_UP = 5_000;
+/** Before, the optimizing compiler is at work, and more code costs it more: up to some 9,000 calls. */
+const WARM_UP = 12_000;
 const PAIRS = { full: 7, quick: 3 };
 const TURNS = { full: 24, quick: 12 };
 /** Short, so that both processes see the same machine. */
 const CALLS = 250;
 /** On a slow machine: fewer pairs, not a longer run. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 30_000;
 
 /** @returns the CPU time of a call with these arguments and variables, in units of one without. */
 export async function costRatio(extra, open, size) {

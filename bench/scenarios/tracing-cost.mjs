@@ -1,4 +1,4 @@
-// The cost of tracing for a call, with every call recorded and with one in a hundred, against none. Two processes take turns, and
+// The cost of tracing for a call, with every call recorded, one in a hundred, and none, against a proxy that does not trace. Two processes take turns, and
 // several such pairs are compared, as in layers-cost.
 
 import { once } from 'node:events';
@@ -21,12 +21,14 @@ export async function run({ open, size }) {
   };
   try {
     const all = await costRatio({ env: collected }, open, size);
-    const sampled = {
-      ...collected,
-      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-      OTEL_TRACES_SAMPLER_ARG: '0.01',
+    const sampledBy = (ratio) => ({
+      env: { ...collected, OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: ratio },
+    });
+    return {
+      all,
+      hundredth: await costRatio(sampledBy('0.01'), open, size),
+      none: await costRatio(sampledBy('0'), open, size),
     };
-    return { all, hundredth: await costRatio({ env: sampled }, open, size) };
   } finally {
     collector.closeAllConnections();
     collector.close();
