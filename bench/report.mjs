@@ -29,7 +29,7 @@ const yesNo = (value) => (value > 0 ? 'yes' : 'no');
 const COLD_CODE =
   'The calls run before V8 has optimized the code, which takes thousands of calls, and ours has more of it than the smallest proxy: checks, signature, retries, limits. Later calls come nearer to it.';
 const TRACES =
-  'A sampled call is three spans, which are encoded and sent. The next rows show a call that is not sampled. Where both kinds occur, V8 compiles the code of all calls for both, and such code is slower.';
+  'A call whose trace is not sampled still gets its context, with ids of its own. The next rows show the cost of that, and of a constant context, which needs no ids, no decision and no objects. The one call in a hundred is three spans more.';
 
 /**
  * The targets of the project. `against` makes a row a ratio to that subject; `most` and `least` are the limits.
