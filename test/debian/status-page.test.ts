@@ -15,10 +15,13 @@ describe.skipIf(!path)('the status page', () => {
   });
   afterAll(() => browser.close());
 
-  /** A page over a proxy whose server has a slow tool and one with a hostile error. */
-  async function openPage(options: Parameters<Browser['newPage']>[0] = {}) {
+  /** A page over a proxy whose server has a slow tool and one with a hostile error. @param more - quick tools. */
+  async function openPage(
+    options: Parameters<Browser['newPage']>[0] = {},
+    { more = [] }: { readonly more?: readonly string[] } = {},
+  ) {
     const sessions = new SessionServer({
-      tools: ['slow', 'quick', 'broken'].map((name) => ({ name, inputSchema: { type: 'object' } })),
+      tools: ['slow', 'quick', 'broken', ...more].map((name) => ({ name, inputSchema: { type: 'object' } })),
       on: {
         'tools/call': (_request, _response, context) => {
           const { name } = context.params;
@@ -121,6 +124,19 @@ describe.skipIf(!path)('the status page', () => {
     expect(await violations(page)).toEqual([]);
     if (process.env.PICTURES)
       await page.locator('#users-part').screenshot({ path: `${process.env.PICTURES}/users.png` });
+  });
+
+  it('the status page shows the first 200 of 1,000 tools in the order that is chosen, and states their number', async () => {
+    const more = Array.from({ length: 998 }, (_, at) => `tool-${at}`);
+    const { page, call, faults } = await openPage({}, { more });
+    for (const name of ['slow', 'quick', 'quick', ...more]) await call(name);
+    await page.getByText('The first 200 of 1000 tools; all are in status.json.').waitFor();
+    expect(await page.locator('#tools tbody tr').count()).toBe(200);
+    expect(await page.locator('#tools tbody th').first().textContent()).toBe('slow');
+    await page.locator('#tools th[data-key=calls] button').click();
+    expect(await page.locator('#tools tbody th').first().textContent()).toBe('quick');
+    expect(await violations(page)).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   it('the status page does not grow while it is open for a day', async () => {

@@ -56,3 +56,28 @@ it('an observer of HTTP requests gets an event of the begin and the end of each,
   expect(seen).toEqual(['http.request', 'http.ended']);
   expect(meter.lines).toEqual(['sent POST request 5 true', 'ended 200 7 true']);
 });
+
+it('the events of one HTTP request share a number that no other request has', () => {
+  const events = new Events();
+  const reports = new ExchangeReports({ profile: 'p', events, clock: new FakeClock() });
+  const seen: [string, unknown][] = [];
+  events.subscribe((event) => seen.push([event.type, 'exchange' in event ? event.exchange : undefined]), {
+    detailed: true,
+    calls: true,
+  });
+  const [one, other] = [1, 2].map((attempt) => reports.begin(POST, 5, true, attempt, undefined));
+  other?.responded(response);
+  one?.responded(response);
+  one?.ended(response, undefined);
+  other?.ended(response, undefined);
+  const [first, second] = seen.map(([, exchange]) => exchange);
+  expect(first).not.toBe(second);
+  expect(seen).toEqual([
+    ['http.request', first],
+    ['http.request', second],
+    ['http.response', second],
+    ['http.response', first],
+    ['http.ended', first],
+    ['http.ended', second],
+  ]);
+});
