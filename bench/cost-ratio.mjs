@@ -6,7 +6,7 @@ import { cpuOf } from './proc.mjs';
 const UNCACHED = { NODE_DISABLE_COMPILE_CACHE: '1' };
 const IN_FLIGHT = 32;
 /** Before, the optimizing compiler is at work, and more code costs it more: up to some 9,000 calls. */
-const WARM_UP = 12_000;
+const WARM_UP = { full: 12_000, quick: 2_000 };
 const PAIRS = { full: 7, quick: 3 };
 const TURNS = { full: 24, quick: 12 };
 /** Short, so that both processes see the same machine. */
@@ -36,7 +36,7 @@ async function pair({ args = [], env }, open, size, number) {
     clients[name] = await open(name === 'with' ? args : [], {
       env: { ...UNCACHED, ...(name === 'with' ? env : {}) },
     });
-  for (const name of names) await costOf(clients[name], WARM_UP);
+  for (const name of names) await costOf(clients[name], WARM_UP[size]);
   const sums = { with: 0, without: 0 };
   for (let turn = 0; turn < TURNS[size]; turn++) {
     // Each is first every other time.

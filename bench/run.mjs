@@ -1,6 +1,6 @@
 // Measures the proxy beside undici + smithy without any proxy, and beside the proxies from npm.
 //   node bench/run.mjs            everything; writes docs/bench.md
-//   node bench/run.mjs --quick    a smoke run in under a minute; prints only
+//   node bench/run.mjs --quick    a smoke run in some two minutes; prints only
 //   node bench/run.mjs --only start,throughput [--also <checkout>] [--no-peers]   a part; prints only
 //   node bench/run.mjs --against <checkout or revision>   compares two builds in under three minutes; prints only
 import { fork } from 'node:child_process';

@@ -1,5 +1,5 @@
-// The cost of tracing for a call, with every call recorded, one in a hundred, and none, against a proxy that does not trace. Two processes take turns, and
-// several such pairs are compared, as in layers-cost.
+// The cost of tracing for a call, with every call recorded, one in a hundred, and none, against a proxy that does not trace.
+// Two processes take turns, and several such pairs are compared, as in layers-cost.
 
 import { once } from 'node:events';
 import http from 'node:http';

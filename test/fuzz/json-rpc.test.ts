@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readLine } from '../../src/core/jsonrpc/parse.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
+import { isJson } from '../support/json-text.ts';
 
 /** JSON whose objects keep every member, in order. */
 type Strict =
@@ -216,15 +217,6 @@ const line = fc.oneof(
   },
   { weight: 1, arbitrary: fc.json() },
 );
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** Every deciding value, as one reader sees it. */
 function seenBy(reader: Reader, json: Strict): string {

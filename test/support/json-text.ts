@@ -56,3 +56,12 @@ export const arrayText = padded(texts.array);
 /** Legal JSON that parse and stringify would change. */
 export const FRAGILE =
   '{"big":9007199254740993, "float":1.0,"inf":1e400,"b":1,"a":2,"dup":1,"dup":2,"s":"\\u0041"}';
+
+export const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+};

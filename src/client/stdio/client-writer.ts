@@ -71,7 +71,10 @@ export class ClientWriter {
     return written;
   }
 
-  /** Characters that were written and that the client had no room for so far. */
+  /**
+   * Characters, or bytes of long lines, that were written and that the client had no room for so
+   * far.
+   */
   get unread(): number {
     return this.#unread;
   }

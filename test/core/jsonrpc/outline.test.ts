@@ -1,18 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { CUT, outlineOf } from '../../../src/core/jsonrpc/outline.ts';
+import { isJson } from '../../support/json-text.ts';
 import { fc } from '../../support/property.ts';
 
 const PIECE_BYTES = 16;
 const outlined = (text: string): string | undefined => outlineOf(Buffer.from(text), PIECE_BYTES);
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** True where both are the same but for strings and keys that were cut. */
 function isOutlineOf(outline: unknown, whole: unknown): boolean {
