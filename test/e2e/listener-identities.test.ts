@@ -159,6 +159,9 @@ describe('--identity-map', () => {
     expect((await users.ci({ headers: ci, body: call(3) })).status).toBe(200);
     expect(bin.stderr.split('identities-unusable').length).toBe(2);
 
+    // Lines are held for a moment; the end writes them.
+    bin.kill('SIGTERM');
+    await bin.exit();
     const lines = readFileSync(log, 'utf8')
       .trim()
       .split('\n')

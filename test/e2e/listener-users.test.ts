@@ -100,13 +100,14 @@ describe('--listen-issuer', () => {
       'mcp-session-id',
     );
 
+    // Lines are held for a moment; the end writes them.
+    bin.kill('SIGTERM');
+    await bin.exit();
     const lines = (await readFile(log, 'utf8')).trim().split('\n');
     const named = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(named.find(({ method }) => method === 'tools/call')).toMatchObject({ token: 'user:alice' });
     expect(named.find(({ method }) => method === 'tools/list')).toMatchObject({ token: 'alice' });
     expect(named.find((line) => line.status === 403 && line.token)).toMatchObject({ token: 'user:bob' });
-    bin.kill('SIGTERM');
-    await bin.exit();
     const span = collector.spans.find(({ name, kind }) => name === 'tools/call echo' && kind === 2);
     expect(span?.attributes['enduser.id']).toBe('user:alice');
     expect([...lines, bin.stderr].join('\n')).not.toContain(token.slice(-20));
